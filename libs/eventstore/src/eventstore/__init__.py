@@ -1,0 +1,1 @@
+"""The event log: decide, append, read, tail."""

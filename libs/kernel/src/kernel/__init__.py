@@ -1,0 +1,1 @@
+"""What every part shares: error kinds, clock, ids, money, units."""

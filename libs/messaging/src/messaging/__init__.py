@@ -1,0 +1,1 @@
+"""From the log to Kafka and from Kafka to read models."""

@@ -1,0 +1,1 @@
+"""What every service process has: settings, logs, telemetry, gRPC, identity."""

@@ -1,0 +1,1 @@
+"""REST, problems, live streams: the public front."""

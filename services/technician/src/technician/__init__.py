@@ -1,0 +1,1 @@
+"""Technicians, certifications and workload."""

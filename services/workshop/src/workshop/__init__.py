@@ -1,0 +1,1 @@
+"""Jobs from request to closed, sites, bays, tenant settings."""
