@@ -1,0 +1,100 @@
+"""The databases of the services and the roles that may use them."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import LiteralString
+
+import psycopg
+from psycopg import Connection, sql
+from psycopg.errors import DuplicateDatabase, DuplicateObject, UniqueViolation
+
+from devstack.postgres import Server
+
+LOGINS = ("app", "projector", "relay")
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """One database of `service`, and the connection string of each who may enter it."""
+
+    name: str
+    service: str
+    superuser_dsn: str
+    owner_dsn: str  # what a migration uses: everything it makes belongs to the owner
+    app_dsn: str
+    projector_dsn: str
+    relay_dsn: str
+
+
+def prepare(server: Server, service: str, passwords: Mapping[str, str], name: str = "") -> Database:
+    """Makes what is missing of a service's roles and of its database `name`.
+
+    `<service>_owner` cannot log in and owns everything. Only the roles that serve requests,
+    project and relay may connect.
+    """
+    database = name or service
+    owner, *logins = (f"{service}_{role}" for role in ("owner", *LOGINS))
+    with psycopg.connect(server.dsn(), autocommit=True) as connection:
+        _create(connection, "CREATE ROLE {} NOLOGIN", owner)
+        for role, login in zip(LOGINS, logins, strict=True):
+            _create(connection, "CREATE ROLE {} LOGIN", login)
+            _set_password(connection, login, passwords[role])
+        _create(connection, "CREATE DATABASE {} OWNER {} TEMPLATE template0", database, owner)
+        _close_to_public(connection, database)
+        _allow_to_connect(connection, database, logins)
+    return _described(server, service, passwords, database)
+
+
+def admit(server: Server, database: str, logins: Iterable[str]) -> None:
+    """Lets roles of other services connect; what they may do there, its migrations say."""
+    with psycopg.connect(server.dsn(), autocommit=True) as connection:
+        _allow_to_connect(connection, database, logins)
+
+
+def drop(server: Server, database: str) -> None:
+    with psycopg.connect(server.dsn(), autocommit=True) as connection:
+        connection.execute(
+            sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(database))
+        )
+
+
+def _described(
+    server: Server, service: str, passwords: Mapping[str, str], database: str
+) -> Database:
+    app, projector, relay = (
+        server.dsn(database, user=f"{service}_{role}", password=passwords[role]) for role in LOGINS
+    )
+    return Database(
+        name=database,
+        service=service,
+        superuser_dsn=server.dsn(database),
+        owner_dsn=server.dsn(database, role=f"{service}_owner"),
+        app_dsn=app,
+        projector_dsn=projector,
+        relay_dsn=relay,
+    )
+
+
+def _create(connection: Connection, statement: LiteralString, *names: str) -> None:
+    """Roles and databases know no IF NOT EXISTS, and another process may be as fast as we."""
+    try:
+        connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
+    except (DuplicateObject, DuplicateDatabase, UniqueViolation):
+        return
+
+
+def _set_password(connection: Connection, login: str, password: str) -> None:
+    connection.execute(
+        sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(login), sql.Literal(password))
+    )
+
+
+def _close_to_public(connection: Connection, database: str) -> None:
+    connection.execute(
+        sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(sql.Identifier(database))
+    )
+
+
+def _allow_to_connect(connection: Connection, database: str, logins: Iterable[str]) -> None:
+    name, roles = sql.Identifier(database), sql.SQL(", ").join(map(sql.Identifier, logins))
+    connection.execute(sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(name, roles))

@@ -1,0 +1,204 @@
+"""Apache Kafka from its published jars: one KRaft node, no ZooKeeper, no container."""
+
+import asyncio
+import base64
+import fcntl
+import hashlib
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import UUID
+
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+
+from devstack.failure import StackFailure
+from devstack.places import BUILD
+from devstack.ports import HOST
+from devstack.processes import Program, Running, run
+
+POM = Path(__file__).parent / "jars" / "pom.xml"
+SUMS = Path(__file__).parent / "jars" / "kafka.sha256"
+JARS = BUILD / "kafka"
+READY_SECONDS = 60.0
+
+PROPERTIES = """\
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@{host}:{controller_port}
+controller.listener.names=CONTROLLER
+listeners=PLAINTEXT://{host}:{port},CONTROLLER://{host}:{controller_port}
+advertised.listeners=PLAINTEXT://{host}:{port}
+inter.broker.listener.name=PLAINTEXT
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+log.dirs={data}
+auto.create.topics.enable=false
+group.initial.rebalance.delay.ms=0
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=4
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+"""
+
+LOGGING = """\
+status=warn
+appender.console.type=Console
+appender.console.name=console
+appender.console.layout.type=PatternLayout
+appender.console.layout.pattern=%d %-5p %c{1}: %m%n
+rootLogger.level=warn
+rootLogger.appenderRef.console.ref=console
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Broker:
+    """One node on a data folder. `heap` is in MiB."""
+
+    folder: Path
+    port: int
+    controller_port: int
+    log: Path
+    heap: int = 384
+
+    @property
+    def bootstrap(self) -> str:
+        return f"{HOST}:{self.port}"
+
+    def initialise(self) -> None:
+        """Writes the configuration; formats the data folder where there is none yet."""
+        data = self.folder / "data"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / "log4j2.properties").write_text(LOGGING)
+        (self.folder / "server.properties").write_text(
+            PROPERTIES.format(
+                host=HOST, port=self.port, controller_port=self.controller_port, data=data
+            )
+        )
+        if not (data / "meta.properties").exists():
+            self._format()
+
+    def _format(self) -> None:
+        done = run(
+            (
+                *self._java("64m"),
+                "kafka.tools.StorageTool",
+                *("format", "-t", cluster_id(self.folder)),
+                *("-c", str(self.folder / "server.properties")),
+            )
+        )
+        if done.returncode != 0:
+            reason = (done.stderr or done.stdout).strip()
+            raise StackFailure(f"Kafka cannot format its data folder: {reason}")
+
+    def program(self) -> Program:
+        settings = str(self.folder / "server.properties")
+        return Program(
+            "kafka", (*self._java(f"{self.heap}m"), "kafka.Kafka", settings), log=self.log
+        )
+
+    def _java(self, heap: str) -> tuple[str, ...]:
+        return (
+            java(),
+            "-Xms64m",
+            f"-Xmx{heap}",
+            "-XX:+UseSerialGC",
+            "-XX:TieredStopAtLevel=1",
+            f"-Dlog4j2.configurationFile={self.folder / 'log4j2.properties'}",
+            *("-cp", f"{JARS}/*"),
+        )
+
+    def wait_until_ready(self, running: Running, seconds: float = READY_SECONDS) -> None:
+        asyncio.run(self._answers(running, time.monotonic() + seconds))
+
+    async def _answers(self, running: Running, deadline: float) -> None:
+        while not await answers(self.bootstrap):
+            if running.process() is None:
+                raise StackFailure("Kafka has ended", log=self.log)
+            if time.monotonic() > deadline:
+                raise StackFailure("Kafka gave no answer in time", log=self.log)
+            await asyncio.sleep(0.1)
+
+
+async def answers(bootstrap: str) -> bool:
+    host, port = bootstrap.rsplit(":", 1)
+    try:
+        _, writer = await asyncio.open_connection(host, int(port))
+    except OSError:
+        return False
+    writer.close()
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=3000)
+    try:
+        await admin.start()
+        await admin.describe_cluster()
+    except (KafkaError, OSError):
+        return False
+    finally:
+        await admin.close()
+    return True
+
+
+def cluster_id(folder: Path) -> str:
+    """22 characters of base64, the same for the same folder."""
+    digest = hashlib.sha256(str(folder).encode()).digest()[:16]
+    return base64.urlsafe_b64encode(UUID(bytes=digest, version=4).bytes).decode().rstrip("=")
+
+
+def java() -> str:
+    found = shutil.which("java")
+    if found is None:
+        raise StackFailure(
+            "Kafka needs Java, and there is no `java` on the PATH",
+            hint="run `make setup`, or install openjdk-17-jre-headless",
+        )
+    return found
+
+
+def fetch_jars() -> Path:
+    """Kafka's jars by Maven, each compared with its committed sum; kept until the sums change."""
+    stamp = hashlib.sha256(SUMS.read_bytes()).hexdigest()
+    mark = JARS / ".verified"
+    BUILD.mkdir(exist_ok=True)
+    with _locked(BUILD / ".kafka.lock"):
+        if not mark.exists() or mark.read_text() != stamp:
+            shutil.rmtree(JARS, ignore_errors=True)
+            _download()
+            _verify()
+            mark.write_text(stamp)
+    return JARS
+
+
+def _download() -> None:
+    maven = shutil.which("mvn")
+    if maven is None:
+        raise StackFailure(
+            "Kafka's jars come through Maven, and there is no `mvn` on the PATH",
+            hint="run `make setup`, or install maven",
+        )
+    command = (maven, "-q", "-B", "-f", str(POM), "dependency:copy-dependencies")
+    options = (f"-DoutputDirectory={JARS}", "-DincludeScope=runtime")
+    done = run((*command, *options))
+    if done.returncode != 0:
+        raise StackFailure(f"Maven could not fetch Kafka's jars:\n{done.stdout.strip()}")
+
+
+def _verify() -> None:
+    sums = (line.split() for line in SUMS.read_text().splitlines())
+    expected = {name: digest for digest, name in sums}
+    actual = {jar.name: hashlib.sha256(jar.read_bytes()).hexdigest() for jar in JARS.glob("*.jar")}
+    wrong = sorted(set(expected.items()) ^ set(actual.items()))
+    if wrong:
+        names = ", ".join(sorted({name for name, _ in wrong}))
+        raise StackFailure(f"these jars are not the ones that were published: {names}")
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    with path.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

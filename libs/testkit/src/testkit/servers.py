@@ -1,0 +1,131 @@
+"""Real PostgreSQL and real Kafka, started once per test process and gone with it."""
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+from uuid import UUID
+
+import pytest
+from pydantic_settings import BaseSettings
+
+from devstack import databases, kafka
+from devstack.databases import LOGINS, Database
+from devstack.kafka import Broker
+from devstack.ports import free_port
+from devstack.postgres import Cluster, Server
+from devstack.processes import spawn, stop
+from kernel.ids import Uuid7
+
+PASSWORD = "tests-only"  # noqa: S105 -- of roles that live as long as a test run
+PASSWORDS = dict.fromkeys(LOGINS, PASSWORD)
+
+NewDatabase = Callable[[str], Database]
+
+
+class GivenServers(BaseSettings, frozen=True):
+    """Servers to use instead of our own: throwaway ones, since roles get known passwords."""
+
+    database_url: str = ""
+    kafka_bootstrap: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class KafkaServer:
+    bootstrap: str
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Server]:
+    given = GivenServers().database_url
+    with _own_postgres() if not given else _given_postgres(given) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def kafka_server() -> Iterator[KafkaServer]:
+    given = GivenServers().kafka_bootstrap
+    if given:
+        yield KafkaServer(given)
+        return
+    with _own_kafka() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def database(postgres_server: Server) -> Iterator[NewDatabase]:
+    """`database("workshop")` makes an empty database with the roles of that service."""
+    with ExitStack() as made:
+
+        def create(service: str) -> Database:
+            name = f"{service}_{_unique()}"
+            made.callback(databases.drop, postgres_server, name)
+            return databases.prepare(postgres_server, service, PASSWORDS, name)
+
+        yield create
+
+
+@pytest.fixture
+def topic_prefix() -> str:
+    """Put before a topic's name, it keeps one test's records from another's."""
+    return f"t{_unique()}."
+
+
+def _unique() -> str:
+    return _last_part(Uuid7().new())
+
+
+def _last_part(identifier: UUID) -> str:
+    return identifier.hex[-12:]
+
+
+@contextmanager
+def _own_postgres() -> Iterator[Server]:
+    with _folder() as folder:
+        server = Server(free_port(), PASSWORD)
+        cluster = Cluster(folder / "data", folder / "postgres.log", server, durable=False)
+        cluster.initialise()
+        running = spawn(cluster.program(), dies_with_parent=True)
+        try:
+            cluster.wait_until_ready(running)
+            yield server
+        finally:
+            stop(running)
+
+
+@contextmanager
+def _given_postgres(url: str) -> Iterator[Server]:
+    parts = urlsplit(url)
+    if not (parts.hostname and parts.username):
+        pytest.fail("DATABASE_URL must name a host and a superuser: postgresql://user:pw@host/db")
+    yield Server(
+        parts.port or 5432, unquote(parts.password or ""), parts.hostname, unquote(parts.username)
+    )
+
+
+@contextmanager
+def _own_kafka() -> Iterator[KafkaServer]:
+    kafka.fetch_jars()
+    with _folder() as folder:
+        broker = Broker(folder, free_port(), free_port(), folder / "kafka.log", heap=256)
+        broker.initialise()
+        running = spawn(broker.program(), dies_with_parent=True)
+        try:
+            broker.wait_until_ready(running)
+            yield KafkaServer(broker.bootstrap)
+        finally:
+            stop(running)
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    """Below the system's temporary folder: PostgreSQL's user cannot enter pytest's own."""
+    folder = Path(tempfile.mkdtemp(prefix="bayline-test-"))
+    folder.chmod(0o755)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
