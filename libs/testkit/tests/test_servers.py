@@ -1,7 +1,7 @@
 import psycopg
 import pytest
 
-from devstack.kafka import answers
+from devstack.kafka import complaint
 from testkit.servers import KafkaServer, NewDatabase
 
 pytestmark = pytest.mark.integration
@@ -32,7 +32,7 @@ def test_a_database_is_closed_to_the_roles_of_another_service(database: NewDatab
 
 
 async def test_kafka_answers(kafka_server: KafkaServer) -> None:
-    assert await answers(kafka_server.bootstrap)
+    assert await complaint(kafka_server.bootstrap) == ""
 
 
 def _who_enters(dsn: str) -> str:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 LINES = 15
+LONG_LINE = 1000  # bytes
 
 
 class StackFailure(Exception):
@@ -20,11 +21,14 @@ class StackFailure(Exception):
     def excerpt(self) -> str:
         if self.log is None:
             return ""
-        return f"the last lines of {self.log}:\n{last_lines(self.log)}"
+        written = [f"  {line}" for line in last_lines(self.log, LINES)]
+        return "\n".join((f"the last lines of {self.log}:", *(written or ["  (none)"])))
 
 
-def last_lines(log: Path, lines: int = LINES) -> str:
-    if not log.exists():
-        return "  (it wrote nothing)"
-    kept = log.read_text(errors="replace").splitlines()[-lines:]
-    return "\n".join(f"  {line}" for line in kept) or "  (it wrote nothing)"
+def last_lines(file: Path, count: int) -> list[str]:
+    """Reads the end of the file only: a log may be large."""
+    if count == 0 or not file.exists():
+        return []
+    with file.open("rb") as stream:
+        stream.seek(max(0, file.stat().st_size - count * LONG_LINE))
+        return stream.read().decode(errors="replace").splitlines()[-count:]

@@ -5,7 +5,6 @@ import base64
 import fcntl
 import hashlib
 import shutil
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,12 +17,11 @@ from aiokafka.errors import KafkaError
 from devstack.failure import StackFailure
 from devstack.places import BUILD
 from devstack.ports import HOST
-from devstack.processes import Program, Running, run
+from devstack.processes import Program, run
 
 POM = Path(__file__).parent / "jars" / "pom.xml"
 SUMS = Path(__file__).parent / "jars" / "kafka.sha256"
 JARS = BUILD / "kafka"
-READY_SECONDS = 60.0
 
 PROPERTIES = """\
 process.roles=broker,controller
@@ -113,34 +111,27 @@ class Broker:
             *("-cp", f"{JARS}/*"),
         )
 
-    def wait_until_ready(self, running: Running, seconds: float = READY_SECONDS) -> None:
-        asyncio.run(self._answers(running, time.monotonic() + seconds))
-
-    async def _answers(self, running: Running, deadline: float) -> None:
-        while not await answers(self.bootstrap):
-            if running.process() is None:
-                raise StackFailure("Kafka has ended", log=self.log)
-            if time.monotonic() > deadline:
-                raise StackFailure("Kafka gave no answer in time", log=self.log)
-            await asyncio.sleep(0.1)
+    def complaint(self) -> str:
+        """Why it cannot be used yet; empty when it can."""
+        return asyncio.run(complaint(self.bootstrap))
 
 
-async def answers(bootstrap: str) -> bool:
+async def complaint(bootstrap: str) -> str:
     host, port = bootstrap.rsplit(":", 1)
     try:
         _, writer = await asyncio.open_connection(host, int(port))
-    except OSError:
-        return False
-    writer.close()
+        writer.close()
+    except OSError as error:
+        return str(error)
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=3000)
     try:
         await admin.start()
         await admin.describe_cluster()
-    except (KafkaError, OSError):
-        return False
+    except (KafkaError, OSError) as error:
+        return str(error)
     finally:
         await admin.close()
-    return True
+    return ""
 
 
 def cluster_id(folder: Path) -> str:

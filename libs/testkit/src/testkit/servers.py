@@ -17,7 +17,7 @@ from devstack.databases import LOGINS, Database
 from devstack.kafka import Broker
 from devstack.ports import free_port
 from devstack.postgres import Cluster, Server
-from devstack.processes import spawn, stop
+from devstack.processes import spawn, stop, wait_until_ready
 from kernel.ids import Uuid7
 
 PASSWORD = "tests-only"  # noqa: S105 -- of roles that live as long as a test run
@@ -90,7 +90,7 @@ def _own_postgres() -> Iterator[Server]:
         cluster.initialise()
         running = spawn(cluster.program(), dies_with_parent=True)
         try:
-            cluster.wait_until_ready(running)
+            wait_until_ready(running, cluster.log, cluster.complaint)
             yield server
         finally:
             stop(running)
@@ -114,7 +114,7 @@ def _own_kafka() -> Iterator[KafkaServer]:
         broker.initialise()
         running = spawn(broker.program(), dies_with_parent=True)
         try:
-            broker.wait_until_ready(running)
+            wait_until_ready(running, broker.log, broker.complaint)
             yield KafkaServer(broker.bootstrap)
         finally:
             stop(running)

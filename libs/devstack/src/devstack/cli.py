@@ -1,0 +1,106 @@
+"""`bayline`: the local stack from the command line."""
+
+import sys
+from dataclasses import asdict
+from datetime import timedelta
+from typing import Annotated
+
+import typer
+
+from devstack import show
+from devstack.failure import StackFailure
+from devstack.log_files import follow, merged
+from devstack.stack import Stack
+from devstack.tokens import EVERY_SITE, ROLES, Person, Signer
+from devstack.topology import AUDIENCE
+from kernel.clock import SystemClock
+from kernel.ids import Uuid7
+
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
+
+AsJson = Annotated[bool, typer.Option("--json", help="For scripts.")]
+
+
+@app.command()
+def up(
+    fresh: Annotated[bool, typer.Option(help="Erase all data of this stack first.")] = False,
+) -> None:
+    """Start what does not run, and wait until all of it is ready."""
+    stack = Stack.here()
+    started = stack.up(show.step, fresh=fresh)
+    show.addresses(stack.states(), already=not started)
+
+
+@app.command()
+def down() -> None:
+    """Stop what `up` has started, and nothing else. Data stays."""
+    if not Stack.here().down(show.step):
+        show.line("Nothing runs.")
+
+
+@app.command()
+def status(as_json: AsJson = False) -> None:
+    """What runs, and how far each consumer is. Exit code 1 unless all of it is ready."""
+    stack = Stack.here()
+    states = stack.states()
+    if as_json:
+        show.json({"processes": [asdict(state) for state in states]})
+    else:
+        show.processes(states)
+    if any(state.state != "ready" for state in states):
+        raise typer.Exit(1)
+
+
+@app.command()
+def logs(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Of which processes; all if none.")
+    ] = None,
+    following: Annotated[bool, typer.Option("--follow", "-f", help="Go on as they grow.")] = False,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="From the end of each.")] = 20,
+) -> None:
+    """What the processes wrote."""
+    stack = Stack.here()
+    known = [component.name for component in stack.parts.all()]
+    files = {name: stack.parts.log(_one_of(name, known)) for name in names or known}
+    show.lines(merged(files, lines))
+    if following:
+        show.lines(follow(files))
+
+
+@app.command()
+def token(
+    *,
+    tenant: Annotated[str, typer.Option(help="Whose data: one tenant.")],
+    role: Annotated[list[str], typer.Option(help=f"One or more of {', '.join(ROLES)}.")],
+    site: Annotated[list[str] | None, typer.Option(help="Site ids; every site if none.")] = None,
+    subject: Annotated[
+        str, typer.Option(help="The user's id; made of tenant and role if none.")
+    ] = "",
+    technician: Annotated[str, typer.Option(help="Technician id, for a technician.")] = "",
+    ttl: Annotated[int, typer.Option(min=1, help="Seconds until it expires.")] = 8 * 3600,
+) -> None:
+    """A signed access token, for `Authorization: Bearer`."""
+    roles = [_one_of(name, ROLES) for name in role]
+    person = Person(tenant, roles, site or [EVERY_SITE], subject, technician)
+    environments = Stack.here().parts.environments
+    signer = Signer(environments.issuer, environments.secrets.signing_key(), SystemClock(), Uuid7())
+    show.line(
+        signer.sign(person.claims(), audience=AUDIENCE, ttl=timedelta(seconds=ttl)), plain=True
+    )
+
+
+def _one_of(name: str, known: tuple[str, ...] | list[str]) -> str:
+    if name not in known:
+        raise StackFailure(f"there is no {name}", hint=f"it is one of: {', '.join(known)}")
+    return name
+
+
+def main() -> None:
+    try:
+        app()
+    except StackFailure as failure:
+        show.failure(failure)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,186 @@
+"""The parts of the stack, each with how it is started, and what must be true once it runs."""
+
+import asyncio
+import http.client
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from devstack import databases, kafka, topology
+from devstack.environments import Environments
+from devstack.failure import StackFailure
+from devstack.kafka import Broker
+from devstack.ports import HOST
+from devstack.postgres import SHARED, Cluster, reachable
+from devstack.processes import Program, run
+from devstack.topology import Service
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """`prepare` before it starts, `settle` once it answers and before others rely on it."""
+
+    name: str
+    ports: tuple[int, ...]
+    prepare: Callable[[], Program]
+    complaint: Callable[[], str]  # why it cannot be used; empty when it can
+    settle: Callable[[], Iterable[str]]  # may be repeated; says what it changed
+    address: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Everything that runs on one home folder."""
+
+    home: Path
+    environments: Environments
+
+    def phases(self) -> tuple[tuple[Component, ...], ...]:
+        """In order; those of one phase may start at the same time."""
+        behind = tuple(map(self._service, topology.EVENT_SOURCED))
+        return (self._postgres(), self._kafka(), self._issuer()), behind, (self._gateway(),)
+
+    def all(self) -> tuple[Component, ...]:
+        return tuple(component for phase in self.phases() for component in phase)
+
+    def log(self, name: str) -> Path:
+        return self.home / "log" / f"{name}.log"
+
+    def cluster(self) -> Cluster:
+        server = self.environments.postgres
+        return Cluster(self._cluster_folder(), self.log("postgres"), server)
+
+    def broker(self) -> Broker:
+        offset = self.environments.offset
+        port, controller = topology.KAFKA_PORT + offset, topology.CONTROLLER_PORT + offset
+        return Broker(self.home / "kafka", port, controller, self.log("kafka"))
+
+    def erase(self) -> None:
+        """Forgets all data: stores, topics, keys, logs. Nothing may run."""
+        shutil.rmtree(self._cluster_folder(), ignore_errors=True)
+        shutil.rmtree(self.home, ignore_errors=True)
+
+    def migrate(self, database: str) -> list[str]:
+        """Brings one database to the newest schema; returns what was applied."""
+        argv = (sys.executable, "-m", "runtime.migrate", database)
+        done = run(argv, env=self.environments.of_migration(database))
+        if done.returncode != 0:
+            raise StackFailure(f"the migration of {database} failed: {done.stderr.strip()}")
+        return [line for line in done.stdout.splitlines() if line.startswith("applied")]
+
+    def _cluster_folder(self) -> Path:
+        """In the home folder, unless PostgreSQL's own user cannot get there (below /root)."""
+        if os.geteuid() != 0 or reachable(self.home):
+            return self.home / "postgres"
+        return SHARED / sha256(str(self.home).encode()).hexdigest()[:12] / "postgres"
+
+    def _postgres(self) -> Component:
+        cluster = self.cluster()
+
+        def prepare() -> Program:
+            cluster.initialise()
+            return cluster.program()
+
+        port = cluster.server.port
+        return Component(
+            "postgres",
+            (port,),
+            prepare,
+            cluster.complaint,
+            self._databases,
+            f"{HOST}:{port}",
+            "PostgreSQL 18",
+        )
+
+    def _databases(self) -> list[str]:
+        server = self.environments.postgres
+        names = [service.name for service in topology.EVENT_SOURCED] + [topology.KEYRING]
+        for name in names:
+            databases.prepare(server, name, self.environments.passwords(name))
+        databases.admit(server, topology.KEYRING, self.environments.keyring_users())
+        with ThreadPoolExecutor(2) as workers:
+            return [line for lines in workers.map(self.migrate, names) for line in lines]
+
+    def _kafka(self) -> Component:
+        broker = self.broker()
+
+        def prepare() -> Program:
+            kafka.fetch_jars()
+            broker.initialise()
+            return broker.program()
+
+        return Component(
+            "kafka",
+            (broker.port, broker.controller_port),
+            prepare,
+            broker.complaint,
+            self._topics,
+            broker.bootstrap,
+            "Apache Kafka 4.3",
+        )
+
+    def _topics(self) -> list[str]:
+        from messaging.admin import ensure_topics
+
+        made = asyncio.run(
+            ensure_topics(self.environments.bootstrap, topology.topics(), topology.PARTITIONS)
+        )
+        return [f"created topic {name}" for name in made or ()]
+
+    def _issuer(self) -> Component:
+        port = topology.ISSUER_PORT + self.environments.offset
+        program = Program(
+            "issuer",
+            (sys.executable, "-m", "devstack.issuer"),
+            log=self.log("issuer"),
+            env=self.environments.of_issuer(),
+        )
+        return self._process(program, (port,), port, self.environments.issuer, "tokens, login")
+
+    def _service(self, service: Service) -> Component:
+        port, admin = (number + self.environments.offset for number in service.ports)
+        return self._process(
+            self._program(service), (port, admin), admin, f"{HOST}:{port}", service.what
+        )
+
+    def _gateway(self) -> Component:
+        port, admin = (number + self.environments.offset for number in topology.GATEWAY.ports)
+        address = f"http://{HOST}:{port}"
+        program = self._program(topology.GATEWAY)
+        return self._process(program, (port, admin), admin, address, topology.GATEWAY.what)
+
+    def _program(self, service: Service) -> Program:
+        return Program(
+            service.name,
+            (sys.executable, "-m", service.name),
+            log=self.log(service.name),
+            env=self.environments.of(service),
+        )
+
+    def _process(
+        self, program: Program, ports: tuple[int, ...], health: int, address: str, what: str
+    ) -> Component:
+        def complaint() -> str:
+            return unreadiness(health)
+
+        return Component(program.name, ports, lambda: program, complaint, list, address, what)
+
+
+def unreadiness(port: int) -> str:
+    """What /readyz says instead of yes."""
+    connection = http.client.HTTPConnection(HOST, port, timeout=2)
+    try:
+        connection.request("GET", "/readyz")
+        answer = connection.getresponse()
+        body = answer.read().decode(errors="replace")
+    except (OSError, http.client.HTTPException) as error:
+        return str(error)
+    finally:
+        connection.close()
+    return "" if answer.status == http.client.OK else body.strip() or str(answer.status)

@@ -1,0 +1,110 @@
+"""The environment of each process, derived from the table of services and the secrets."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from devstack import topology
+from devstack.databases import LOGINS
+from devstack.places import environment
+from devstack.ports import HOST
+from devstack.postgres import Server
+from devstack.secrets import Secrets
+from devstack.topology import Service
+
+
+@dataclass(frozen=True, slots=True)
+class Environments:
+    secrets: Secrets
+    offset: int = 0
+
+    @property
+    def postgres(self) -> Server:
+        port = topology.POSTGRES_PORT + self.offset
+        return Server(port, self.secrets.password("postgres"))
+
+    @property
+    def bootstrap(self) -> str:
+        return f"{HOST}:{topology.KAFKA_PORT + self.offset}"
+
+    @property
+    def issuer(self) -> str:
+        return f"http://{HOST}:{topology.ISSUER_PORT + self.offset}"
+
+    def passwords(self, service: str) -> Mapping[str, str]:
+        return {role: self.secrets.password(f"{service}_{role}") for role in LOGINS}
+
+    def of(self, service: Service) -> dict[str, str]:
+        """What the service's settings read; the caller's own variables of that name win."""
+        settings = self._common(service)
+        if service.event_sourced:
+            settings |= self._event_sourced(service)
+        else:
+            settings |= self._gateway(service)
+        named = {service.prefix + name: value for name, value in settings.items()}
+        return named | {"PYTHONUNBUFFERED": "1"} | dict(environment(service.prefix))
+
+    def of_migration(self, database: str) -> dict[str, str]:
+        users = ",".join(self.keyring_users()) if database == topology.KEYRING else ""
+        prefix = f"{database.upper()}__DATABASE__"
+        dsn = self.postgres.dsn(database)
+        return {f"{prefix}MIGRATION_DSN": dsn, f"{prefix}USERS": users, **environment()}
+
+    def of_issuer(self) -> dict[str, str]:
+        return {
+            "ISSUER__URL": self.issuer,
+            "ISSUER__SIGNING_KEY": self.secrets.signing_key(),
+            "ISSUER__CLIENTS": json.dumps(self._clients()),
+            "PYTHONUNBUFFERED": "1",
+            **environment("ISSUER__"),
+        }
+
+    def keyring_users(self) -> list[str]:
+        """Whoever seals or reveals: the role for requests, and the one that projects."""
+        names = [service.name for service in topology.EVENT_SOURCED]
+        return [f"{name}_{role}" for name in names for role in ("app", "projector")]
+
+    def _clients(self) -> dict[str, str]:
+        return {
+            service.name: self.secrets.password(f"client/{service.name}")
+            for service in topology.SERVICES
+        }
+
+    def _common(self, service: Service) -> dict[str, str]:
+        peers = {
+            f"PEERS__{peer.upper()}": f"{HOST}:{topology.service(peer).port + self.offset}"
+            for peer in service.peers
+        }
+        return peers | {
+            "ADMIN__PORT": str(service.admin_port + self.offset),
+            "KAFKA__BOOTSTRAP": self.bootstrap,
+            "IDENTITY__ISSUER": self.issuer,
+            "IDENTITY__JWKS_URL": f"{self.issuer}/jwks",
+            "IDENTITY__AUDIENCE": topology.AUDIENCE,
+            "WORKLOAD__TOKEN_URL": f"{self.issuer}/token",
+            "WORKLOAD__CLIENT_ID": service.name,
+            "WORKLOAD__CLIENT_SECRET": self._clients()[service.name],
+            "CURSOR_KEY": self.secrets.key("cursor"),
+            "TELEMETRY__LOGS": "columns",
+        }
+
+    def _event_sourced(self, service: Service) -> dict[str, str]:
+        server, passwords = self.postgres, self.passwords(service.name)
+        dsns = {
+            f"DATABASE__{role.upper()}_DSN": server.dsn(
+                service.name, user=f"{service.name}_{role}", password=passwords[role]
+            )
+            for role in LOGINS
+        }
+        return dsns | {
+            "KEYRING__DSN": server.dsn(
+                topology.KEYRING, user=f"{service.name}_app", password=passwords["app"]
+            ),
+            "KEYRING__KEK": self.secrets.key("kek"),
+            "GRPC__PORT": str(service.port + self.offset),
+            "FINGERPRINT_KEY": self.secrets.key(f"fingerprint/{service.name}"),
+        }
+
+    def _gateway(self, service: Service) -> dict[str, str]:
+        address = f"http://{HOST}:{service.port + self.offset}"
+        return {"HTTP__PORT": str(service.port + self.offset), "PUBLIC_URL": address}

@@ -1,0 +1,61 @@
+"""Which processes the stack has started, kept in a file so that the next command knows them."""
+
+import fcntl
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from signal import Signals
+
+from devstack.failure import StackFailure
+from devstack.processes import Running
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    file: Path
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def read(self) -> dict[str, Running]:
+        if not self.file.exists():
+            return {}
+        entries = json.loads(self.file.read_text())
+        return {entry["name"]: _running(entry) for entry in entries}
+
+    def add(self, running: Running) -> None:
+        with self._lock:
+            self._write(self.read() | {running.name: running})
+
+    def remove(self, name: str) -> None:
+        with self._lock:
+            self._write({key: value for key, value in self.read().items() if key != name})
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """One command at a time: two that start the same stack would start everything twice."""
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        with self.file.with_suffix(".lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise StackFailure(
+                    "another bayline command is starting or stopping this stack",
+                    hint="wait until it has ended",
+                ) from error
+            yield
+
+    def _write(self, known: dict[str, Running]) -> None:
+        draft = self.file.with_suffix(".draft")
+        draft.write_text(json.dumps([asdict(running) for running in known.values()], indent=2))
+        draft.replace(self.file)
+
+
+def _running(entry: dict[str, object]) -> Running:
+    return Running(
+        name=str(entry["name"]),
+        pid=int(str(entry["pid"])),
+        started=int(str(entry["started"])),
+        stop_signal=Signals(int(str(entry["stop_signal"]))),
+    )

@@ -1,0 +1,40 @@
+"""Reading the log files of the stack: their ends, and as they grow."""
+
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from devstack.failure import last_lines
+
+POLL_SECONDS = 0.2
+
+
+def merged(files: Mapping[str, Path], lines: int) -> Iterator[tuple[str, str]]:
+    """(name, line) of the last lines of each, one file after the other."""
+    for name, file in files.items():
+        if file.exists():
+            for line in last_lines(file, lines):
+                yield name, line
+
+
+def follow(files: Mapping[str, Path]) -> Iterator[tuple[str, str]]:
+    """(name, line) of what is written from now on, for ever; files may yet appear or shrink."""
+    offsets = {name: file.stat().st_size if file.exists() else 0 for name, file in files.items()}
+    while True:
+        for name, file in files.items():
+            text, offsets[name] = _new(file, offsets[name])
+            for line in text.splitlines():
+                yield name, line
+        time.sleep(POLL_SECONDS)
+
+
+def _new(file: Path, offset: int) -> tuple[str, int]:
+    """What stands after `offset`, up to the last whole line."""
+    if not file.exists():
+        return "", 0
+    with file.open("rb") as stream:
+        stream.seek(offset if file.stat().st_size >= offset else 0)
+        start = stream.tell()
+        data = stream.read()
+    whole = data[: data.rfind(b"\n") + 1]
+    return whole.decode(errors="replace"), start + len(whole)

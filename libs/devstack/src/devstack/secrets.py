@@ -1,0 +1,43 @@
+"""Passwords and keys of the local stack: each made on first need, kept in one file of mode 0600."""
+
+import base64
+import json
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from joserfc.jwk import RSAKey
+
+
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    file: Path
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def password(self, name: str) -> str:
+        return self._kept(f"password/{name}", lambda: os.urandom(18).hex())
+
+    def key(self, name: str) -> str:
+        """32 random bytes in base64."""
+        return self._kept(f"key/{name}", lambda: base64.b64encode(os.urandom(32)).decode())
+
+    def signing_key(self) -> str:
+        """The issuer's RSA key, in PEM."""
+        return self._kept("issuer", lambda: RSAKey.generate_key(2048).as_pem().decode())
+
+    def _kept(self, name: str, make: Callable[[], str]) -> str:
+        with self._lock:
+            known: dict[str, str] = json.loads(self.file.read_text()) if self.file.exists() else {}
+            if name not in known:
+                known[name] = make()
+                self._write(known)
+            return known[name]
+
+    def _write(self, known: dict[str, str]) -> None:
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        draft = self.file.with_suffix(".draft")
+        draft.touch(mode=0o600)
+        draft.write_text(json.dumps(known, indent=2))
+        draft.replace(self.file)

@@ -1,0 +1,87 @@
+"""How the command line looks: lines, tables, JSON, and what went wrong."""
+
+import json as standard_json
+import sys
+from collections.abc import Iterable, Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from devstack.failure import StackFailure
+from devstack.stack import State
+
+console = Console()
+errors = Console(stderr=True)
+
+COLOURS = {"ready": "green", "not ready": "yellow", "ended": "red", "down": "dim"}
+TOKEN = "bayline token --tenant acme --role service_manager"  # noqa: S105 -- a command line
+
+
+def line(text: str, *, plain: bool = False) -> None:
+    if plain:
+        sys.stdout.write(f"{text}\n")
+    else:
+        console.print(text)
+
+
+def lines(named: Iterable[tuple[str, str]]) -> None:
+    for name, text in named:
+        console.print(f"{name:<11}", text, markup=False, highlight=False, soft_wrap=True)
+
+
+def step(name: str, text: str) -> None:
+    console.print(f"[bold]{name:<11}[/] {text}", highlight=False)
+
+
+def json(value: object) -> None:
+    sys.stdout.write(standard_json.dumps(value, indent=2, default=str) + "\n")
+
+
+def failure(what: StackFailure) -> None:
+    errors.print(f"[bold red]{what.message}[/]", highlight=False)
+    if what.log:
+        errors.print(what.excerpt(), markup=False, highlight=False, soft_wrap=True)
+    if what.hint:
+        errors.print(what.hint, markup=False, highlight=False)
+
+
+def addresses(states: Sequence[State], *, already: bool) -> None:
+    table = Table(title="Everything runs already." if already else "Bayline is up.")
+    for column in ("", "address", "what"):
+        table.add_column(column, no_wrap=True)
+    for state in states:
+        table.add_row(state.name, state.address, state.what)
+    console.print(table)
+    console.print("Get a token:", f"[bold]{TOKEN}[/]", highlight=False)
+
+
+def processes(states: Sequence[State]) -> None:
+    table = Table()
+    for column in ("process", "state", "pid", "memory", "up for", "address"):
+        right = column in {"pid", "memory", "up for"}
+        table.add_column(column, justify="right" if right else "left")
+    for state in states:
+        colour = COLOURS[state.state]
+        table.add_row(
+            state.name,
+            f"[{colour}]{state.state}[/]" + (f"\n{state.complaint}" if state.complaint else ""),
+            str(state.pid or ""),
+            f"{state.memory_mib:.0f} MiB" if state.memory_mib is not None else "",
+            duration(state.uptime_seconds),
+            state.address,
+        )
+    total = sum(state.memory_mib or 0 for state in states)
+    table.caption = f"{total:.0f} MiB in all"
+    console.print(table)
+
+
+def duration(seconds: float | None) -> str:
+    """90061 -> `1 d 1 h`; the two largest units that are not zero."""
+    if seconds is None:
+        return ""
+    left, parts = int(seconds), []
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s")):
+        count, left = divmod(left, size)
+        if count:
+            parts.append(f"{count} {unit}")
+    return " ".join(parts[:2]) or "0 s"

@@ -1,0 +1,169 @@
+"""The local stack as a whole: up, down, and what runs of it."""
+
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import psutil
+
+from devstack.components import Component, Parts
+from devstack.environments import Environments
+from devstack.failure import StackFailure
+from devstack.ledger import Ledger
+from devstack.places import Places
+from devstack.ports import holder, is_free
+from devstack.processes import Running, spawn, stop, wait_until_ready
+from devstack.secrets import Secrets
+
+Say = Callable[[str, str], None]  # name of a component, what became of it
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """One component as `bayline status` shows it."""
+
+    name: str
+    state: str  # ready | not ready | ended | down
+    address: str
+    what: str
+    pid: int | None = None
+    memory_mib: float | None = None
+    uptime_seconds: float | None = None
+    complaint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    parts: Parts
+    ledger: Ledger
+
+    @classmethod
+    def at(cls, home: Path, offset: int = 0) -> "Stack":
+        environments = Environments(Secrets(home / "secrets.json"), offset)
+        return cls(Parts(home, environments), Ledger(home / "processes.json"))
+
+    @classmethod
+    def here(cls) -> "Stack":
+        places = Places()
+        return cls.at(places.bayline_home.resolve(), places.bayline_port_offset)
+
+    def up(self, say: Say, *, fresh: bool = False) -> bool:
+        """Starts what does not run, in order. False when everything ran already."""
+        with self.ledger.held():
+            if fresh:
+                self._start_afresh(say)
+            started = [self._up_phase(phase, say) for phase in self.parts.phases()]
+        return any(started)
+
+    def down(self, say: Say) -> bool:
+        """Stops, in reverse order, what `up` has started. False when nothing ran."""
+        with self.ledger.held():
+            return self._down(say)
+
+    def running(self) -> dict[str, Running]:
+        """What lives now, whoever asks."""
+        return {name: one for name, one in self.ledger.read().items() if one.process()}
+
+    def states(self) -> list[State]:
+        known = self.ledger.read()
+        return [_state(component, known.get(component.name)) for component in self.parts.all()]
+
+    def _start_afresh(self, say: Say) -> None:
+        self._down(say)
+        self.parts.erase()
+        self.parts.home.mkdir(parents=True, exist_ok=True)
+        say("stack", "erased: stores, topics, keys and logs")
+
+    def _up_phase(self, phase: Sequence[Component], say: Say) -> bool:
+        with ThreadPoolExecutor(len(phase)) as workers:
+            started = list(workers.map(lambda part: self._start(part, say), phase))
+        return any(started)
+
+    def _start(self, component: Component, say: Say) -> bool:
+        known = self.ledger.read().get(component.name)
+        if known and known.process():
+            _settle(component, say)
+            say(component.name, f"runs already (pid {known.pid})")
+            return False
+        if known:
+            say(component.name, f"had ended; its log is {self.parts.log(component.name)}")
+        self._launch(component, say)
+        return True
+
+    def _launch(self, component: Component, say: Say) -> None:
+        begun = time.monotonic()
+        for port in component.ports:
+            _check_free(component.name, port)
+        running = spawn(component.prepare())
+        self.ledger.add(running)
+        wait_until_ready(running, self.parts.log(component.name), component.complaint)
+        _settle(component, say)
+        say(component.name, f"ready after {time.monotonic() - begun:.1f} s (pid {running.pid})")
+
+    def _down(self, say: Say) -> bool:
+        running = self.running()
+        for phase in reversed(self.parts.phases()):
+            stoppable = [running[part.name] for part in phase if part.name in running]
+            self._stop_together(stoppable, say)
+        for name in self.ledger.read():
+            self.ledger.remove(name)
+        return bool(running)
+
+    def _stop_together(self, stoppable: Sequence[Running], say: Say) -> None:
+        if not stoppable:
+            return
+
+        def end(running: Running) -> None:
+            gently = stop(running)
+            say(running.name, "stopped" if gently else "did not stop in time, so it was killed")
+
+        with ThreadPoolExecutor(len(stoppable)) as workers:
+            list(workers.map(end, stoppable))
+
+
+def _settle(component: Component, say: Say) -> None:
+    for line in component.settle():
+        say(component.name, line)
+
+
+def _check_free(name: str, port: int) -> None:
+    if is_free(port):
+        return
+    by = holder(port)
+    raise StackFailure(
+        f"{name} needs port {port}, and {by or 'another process'} listens there",
+        hint="stop that, or move the whole stack: BAYLINE_PORT_OFFSET=1000 make up",
+    )
+
+
+def _state(component: Component, running: Running | None) -> State:
+    shown = State(component.name, "down", component.address, component.what)
+    if running is None:
+        return shown
+    process = running.process()
+    if process is None:
+        return replace(shown, state="ended", pid=running.pid)
+    complaint = component.complaint()
+    return replace(
+        shown,
+        state="not ready" if complaint else "ready",
+        pid=running.pid,
+        memory_mib=round(_memory(process) / 2**20, 1),
+        uptime_seconds=round(time.time() - process.create_time(), 1),
+        complaint=complaint,
+    )
+
+
+def _memory(process: psutil.Process) -> int:
+    """Of it and its children, shared pages counted once."""
+    family = (process, *process.children(recursive=True))
+    return sum(_proportional(member) for member in family)
+
+
+def _proportional(process: psutil.Process) -> int:
+    try:
+        return int(process.memory_full_info().pss)
+    except psutil.Error:
+        return 0

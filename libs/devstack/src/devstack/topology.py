@@ -1,0 +1,83 @@
+"""The one table of what runs: processes, ports, databases, topics. All else is derived from it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+from google.protobuf.descriptor_pb2 import FileDescriptorSet
+
+AUDIENCE = "bayline"
+WEB_CLIENT = "bayline-web"
+PARTITIONS = 16
+
+POSTGRES_PORT = 8032
+ISSUER_PORT = 8090
+KAFKA_PORT = 8092
+CONTROLLER_PORT = 8093
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A process of ours, `python -m <name>`. `port` is what its callers use."""
+
+    name: str
+    port: int
+    admin_port: int
+    peers: tuple[str, ...] = ()
+    event_sourced: bool = True
+    what: str = "gRPC"
+
+    @property
+    def prefix(self) -> str:
+        return f"{self.name.upper()}__"
+
+    @property
+    def ports(self) -> tuple[int, int]:
+        return self.port, self.admin_port
+
+
+WORKSHOP = Service("workshop", 8101, 8201, peers=("vehicle", "technician"))
+VEHICLE = Service("vehicle", 8102, 8202, peers=("workshop",))
+TECHNICIAN = Service("technician", 8103, 8203, peers=("workshop",))
+GATEWAY = Service(
+    "gateway",
+    8080,
+    8200,
+    peers=("workshop", "vehicle", "technician"),
+    event_sourced=False,
+    what="REST, /docs",
+)
+
+SERVICES = (WORKSHOP, VEHICLE, TECHNICIAN, GATEWAY)
+EVENT_SOURCED = tuple(service for service in SERVICES if service.event_sourced)
+KEYRING = "keyring"  # a database without a process: the keys of persons
+
+
+def service(name: str) -> Service:
+    return next(service for service in SERVICES if service.name == name)
+
+
+@cache
+def logs() -> tuple[str, ...]:
+    """Every event log, and so every topic: the messages that hold one `event` out of several."""
+    described = FileDescriptorSet.FromString(
+        files("bayline").joinpath("descriptors.binpb").read_bytes()
+    )
+    return tuple(sorted(_record_messages(described)))
+
+
+def _record_messages(described: FileDescriptorSet) -> Iterator[str]:
+    for file in described.file:
+        for message in file.message_type:
+            if any(oneof.name == "event" for oneof in message.oneof_decl):
+                yield f"{file.package}.{message.name}"
+
+
+def topics() -> tuple[str, ...]:
+    return tuple(name for log in logs() for name in (log, f"{log}.dlq"))
+
+
+def owner_of(log: str) -> str:
+    """The service whose database holds the log: `bayline.workshop.v1.JobEvent` -> workshop."""
+    return log.split(".")[1]
