@@ -1,0 +1,83 @@
+"""PostgreSQL: pools with time limits, and the one way to rows under row level security."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, LiteralString, TypeAlias
+
+from psycopg import AsyncConnection
+from psycopg.errors import FeatureNotSupported
+from psycopg.rows import TupleRow
+from psycopg_pool import AsyncConnectionPool
+from pydantic import SecretStr
+
+Connection: TypeAlias = AsyncConnection[TupleRow]
+Pool: TypeAlias = AsyncConnectionPool[Connection]
+Parameters: TypeAlias = Sequence[Any] | Mapping[str, Any]
+
+SIZE = 12
+LIMITS = "-c lock_timeout=500ms -c statement_timeout=2s -c idle_in_transaction_session_timeout=30s"
+SET_TENANT = "SELECT set_config('app.tenant', %s, true)"
+
+
+@asynccontextmanager
+async def pool(dsn: SecretStr, *, size: int = SIZE, limits: str = LIMITS) -> AsyncIterator[Pool]:
+    """Connections in autocommit; opened in the background, so that a service starts without them."""
+    connections: Pool = AsyncConnectionPool(
+        dsn.get_secret_value(),
+        min_size=min(2, size),
+        max_size=size,
+        timeout=5,
+        open=False,
+        kwargs={"autocommit": True, "options": limits},
+    )
+    await connections.open()
+    try:
+        yield connections
+    finally:
+        await connections.close(timeout=2)
+
+
+@asynccontextmanager
+async def tenant_connection(pool: Pool, tenant: str) -> AsyncIterator[Connection]:
+    """A transaction that sees this tenant's rows and no others; committed at the end.
+
+    BEGIN and the setting travel with the first query. `rows` is cheaper for a single one.
+    """
+    _check(tenant)
+    async with (
+        pool.connection() as connection,
+        connection.pipeline(),
+        connection.transaction(),
+    ):
+        await connection.execute(SET_TENANT, (tenant,))
+        yield connection
+
+
+async def rows(
+    pool: Pool, tenant: str, query: LiteralString, parameters: Parameters = ()
+) -> list[TupleRow]:
+    """One query of this tenant, whole transaction in one round trip.
+
+    A read model that was swapped underneath makes a prepared statement fail once (0A000):
+    it is asked once more.
+    """
+    _check(tenant)
+    try:
+        return await _rows(pool, tenant, query, parameters)
+    except FeatureNotSupported:
+        return await _rows(pool, tenant, query, parameters)
+
+
+async def _rows(
+    pool: Pool, tenant: str, query: LiteralString, parameters: Parameters
+) -> list[TupleRow]:
+    async with pool.connection() as connection:
+        async with connection.pipeline(), connection.transaction():
+            await connection.execute(SET_TENANT, (tenant,))
+            cursor = await connection.execute(query, parameters)
+        return await cursor.fetchall()
+
+
+def _check(tenant: str) -> None:
+    if not tenant:
+        raise ValueError("rows are read for a tenant")

@@ -1,0 +1,157 @@
+"""What differs between environments: read once at start, frozen, passed down as values."""
+
+import base64
+import sys
+from collections.abc import Iterable, Mapping
+from typing import Annotated, ClassVar, Literal, TypeVar
+
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretBytes,
+    SecretStr,
+    ValidationError,
+)
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+KEY_BYTES = 32
+
+SettingsT = TypeVar("SettingsT", bound="ServiceSettings")
+
+
+def _key(text: object) -> object:
+    """32 bytes in base64; the error never repeats what was given."""
+    if not isinstance(text, str):
+        return text
+    try:
+        key = base64.b64decode(text, validate=True)
+    except ValueError:
+        key = b""
+    if len(key) != KEY_BYTES:
+        raise ValueError(f"must be {KEY_BYTES} bytes in base64")
+    return key
+
+
+def _keys(text: object) -> object:
+    return tuple(_key(part.strip()) for part in text.split(",")) if isinstance(text, str) else text
+
+
+Key = Annotated[SecretBytes, BeforeValidator(_key)]
+Keys = Annotated[tuple[SecretBytes, ...], BeforeValidator(_keys), Field(min_length=1)]
+
+
+class Block(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class Database(Block):
+    """One role for requests, one for projections, one for the relay."""
+
+    app_dsn: SecretStr
+    projector_dsn: SecretStr
+    relay_dsn: SecretStr
+
+
+class Keyring(Block):
+    """Where the keys of persons are; `kek` wraps them."""
+
+    dsn: SecretStr
+    kek: Key
+
+
+class Kafka(Block):
+    bootstrap: str
+
+
+class ClaimNames(Block):
+    """Where a claim is found in a token; a dotted path reaches into objects."""
+
+    tenant: str = "tenant"
+    roles: str = "roles"
+    sites: str = "sites"
+    technician: str = "technician"
+    workload: str = "workload"
+
+
+class Identity(Block):
+    issuer: str
+    jwks_url: str
+    audience: str
+    claims: ClaimNames = ClaimNames()
+
+
+class Workload(Block):
+    """How this service proves itself to another one: OAuth client credentials."""
+
+    token_url: str
+    client_id: str
+    client_secret: SecretStr
+
+
+class Grpc(Block):
+    port: int = Field(ge=0, le=65535)
+    host: str = "127.0.0.1"
+
+
+class Admin(Block):
+    """Health and metrics, by HTTP, for operators only."""
+
+    port: int = Field(ge=0, le=65535)
+    host: str = "127.0.0.1"
+
+
+class Telemetry(Block):
+    sampling_ratio: float = Field(default=0.05, ge=0, le=1)
+    logs: Literal["json", "columns"] = "json"
+    build: str = "unknown"
+
+
+class ServiceSettings(BaseSettings):
+    """What every process needs. A service subclasses it: `class Settings(..., env_prefix="X__")`."""
+
+    model_config = SettingsConfigDict(
+        frozen=True, env_nested_delimiter="__", extra="ignore", hide_input_in_errors=True
+    )
+    admin: Admin
+    identity: Identity
+    workload: Workload
+    cursor_key: Keys  # the first seals, all open; the same for every service
+    peers: Mapping[str, str] = {}  # host:port by service name
+    telemetry: Telemetry = Telemetry()
+    otlp_endpoint: str = Field(
+        default="",
+        validation_alias=AliasChoices("OTEL_EXPORTER_OTLP_ENDPOINT", "otlp_endpoint"),
+    )
+    standard: ClassVar[Mapping[str, str]] = {"otlp_endpoint": "OTEL_EXPORTER_OTLP_ENDPOINT"}
+
+    @classmethod
+    def service(cls) -> str:
+        return str(cls.model_config.get("env_prefix", "")).rstrip("_").lower()
+
+
+class EventSourcedSettings(ServiceSettings):
+    """What a service with a log of its own needs besides."""
+
+    database: Database
+    keyring: Keyring
+    kafka: Kafka
+    grpc: Grpc
+    fingerprint_key: Key
+
+
+def load(settings: type[SettingsT]) -> SettingsT:
+    """Reads the environment. Ends the process with the names of what is missing or wrong."""
+    try:
+        return settings()
+    except ValidationError as error:
+        prefix = str(settings.model_config.get("env_prefix", ""))
+        lines = (_complaint(prefix, item["loc"], item["msg"]) for item in error.errors())
+        sys.exit("\n".join(lines))
+
+
+def _complaint(prefix: str, location: Iterable[int | str], message: str) -> str:
+    variable = prefix + "__".join(str(part) for part in location).upper()
+    return f"{variable}: {message[:1].lower()}{message[1:]}"

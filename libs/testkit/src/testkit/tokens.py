@@ -1,0 +1,108 @@
+"""An issuer of tokens for tests, and a server for its keys on a port of its own."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from aiohttp import web
+from joserfc import jwk, jws, jwt
+
+from runtime.settings import Identity
+
+ISSUER = "https://issuer.test"
+AUDIENCE = "bayline"
+
+
+@dataclass
+class Issuer:
+    """Signs with RS256. `rotate` makes a new key; the old ones are withdrawn unless kept."""
+
+    issuer: str = ISSUER
+    audience: str = AUDIENCE
+    keys: list[jwk.RSAKey] = field(default_factory=lambda: [_rsa("key-1")])
+    made: int = 1
+
+    def jwks(self) -> dict[str, Any]:
+        return {"keys": [dict(key.as_dict(private=False), use="sig") for key in self.keys]}
+
+    def rotate(self, *, keep_old: bool = False) -> None:
+        self.made += 1
+        self.keys = [_rsa(f"key-{self.made}"), *(self.keys if keep_old else [])]
+
+    def claims(
+        self,
+        *,
+        tenant: str = "acme",
+        roles: Sequence[str] = ("service_manager",),
+        sites: Sequence[str] = ("*",),
+        subject: str = "user-1",
+        technician: str = "",
+        workload: str = "",
+        seconds: float = 600,
+        **claims: object,
+    ) -> dict[str, Any]:
+        """A claim given as None is left out."""
+        now = int(time.time())
+        named = {"tenant": tenant, "technician": technician, "workload": workload}
+        made = {
+            "iss": self.issuer,
+            "aud": self.audience,
+            "sub": subject,
+            "iat": now,
+            "nbf": now,
+            "exp": now + int(seconds),
+            "jti": f"{subject}-{now}",
+            "roles": list(roles),
+            "sites": list(sites),
+            **{name: value for name, value in named.items() if value},
+            **claims,
+        }
+        return {name: value for name, value in made.items() if value is not None}
+
+    def token(self, **claims: Any) -> str:  # noqa: ANN401 -- the keywords of `claims`, and any claim
+        return self.sign(self.claims(**claims))
+
+    def workload_token(self, workload: str) -> str:
+        return self.token(tenant="", roles=(), sites=(), subject=workload, workload=workload)
+
+    def sign(self, claims: dict[str, Any], **header: object) -> str:
+        key = self.keys[0]
+        return jwt.encode(
+            {"alg": "RS256", "kid": key.kid, **header}, claims, key, registry=ANY_HEADER
+        )
+
+    def settings(self, jwks_url: str = "") -> Identity:
+        return Identity(issuer=self.issuer, jwks_url=jwks_url, audience=self.audience)
+
+
+ANY_HEADER = jws.JWSRegistry(strict_check_header=False)
+
+
+def _rsa(kid: str) -> jwk.RSAKey:
+    return jwk.RSAKey.generate_key(2048, {"kid": kid})
+
+
+class JwksServer:
+    """Where the keys of an issuer are read, at `url`, inside `async with`; counts the reads."""
+
+    def __init__(self, issuer: Issuer) -> None:
+        self.url = ""
+        self.reads = 0
+        self._issuer = issuer
+        app = web.Application()
+        app.router.add_get("/jwks", self._keys)
+        self._runner = web.AppRunner(app, access_log=None)
+
+    async def _keys(self, _: web.Request) -> web.Response:
+        self.reads += 1
+        return web.json_response(self._issuer.jwks())
+
+    async def __aenter__(self) -> Self:
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}/jwks"
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._runner.cleanup()
