@@ -1,0 +1,1 @@
+"""The rules of technicians: pure functions over frozen values."""

@@ -1,0 +1,1 @@
+"""The rules of vehicles: pure functions over frozen values."""
