@@ -1,0 +1,322 @@
+"""From Kafka to a read model, each event exactly once in effect, whatever is killed and when."""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager, suppress
+from datetime import datetime, timedelta
+from typing import Protocol
+
+import structlog
+from aiokafka import (
+    AIOKafkaConsumer,
+    ConsumerRebalanceListener,
+    ConsumerRecord,
+    TopicPartition,
+)
+from aiokafka.errors import KafkaError
+
+from kernel.clock import Clock, SystemClock
+from messaging.backoff import Backoff
+from messaging.cursor import (
+    Batch,
+    Cursor,
+    Displaced,
+    Diverged,
+    Gap,
+    Place,
+    Pool,
+    Verdict,
+    load,
+    prove,
+    shards_of,
+    sort,
+)
+from messaging.effects import Effects
+from messaging.envelope import Envelope
+from messaging.kafka import KafkaSettings
+from messaging.parking import Projection
+from messaging.status import halt, register
+from messaging.telemetry import LAG, LAG_TIME
+from messaging.trouble import PASSING, passing
+
+POLL_MILLISECONDS = 200
+HELD_MILLISECONDS = 25
+MOST_RECORDS = 500
+FROM_STORE_AT_ONCE = 500
+HALTED_SECONDS = 1.0
+REPORT_SECONDS = 5.0
+CLOSE_SECONDS = 3.0
+
+log = structlog.get_logger()
+
+
+class Backfill(Protocol):
+    """A store's log, asked for what Kafka does not show."""
+
+    def read(self, log: str, shard: int, from_pos: int, to_pos: int) -> AsyncIterator[Envelope]:
+        """In `pos` order, both ends included; `to_pos` 0: all there is now."""
+        ...
+
+
+class StoreSilent(Exception):
+    """The store did not answer, or not with what was asked for: only this partition waits."""
+
+
+class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships no types
+    """One projection of one or more logs, in a Kafka group of its own.
+
+    Kafka's offsets are hints. What counts is the cursor of each shard, moved in the transaction
+    of the effect: a position is applied when it is the next, skipped when it is behind, and a gap
+    is filled from the store. Any number of processes may run the same consumer.
+    """
+
+    def __init__(
+        self,
+        settings: KafkaSettings,
+        pool: Pool,
+        *,
+        name: str,
+        topics: Sequence[str],
+        projection: Projection,
+        backfill: Backfill,
+        clock: Clock | None = None,
+    ) -> None:
+        self._settings, self._pool, self._name, self._topics = settings, pool, name, topics
+        self._clock = clock or SystemClock()
+        self._effects = Effects(pool, name, projection, self._clock)
+        self._backfill = backfill
+        self._stopped = asyncio.Event()
+        self._working = asyncio.Lock()  # held while cursors move; a rebalance waits for it
+        self._cursors: dict[Place, Cursor] = {}
+        self._placed: set[TopicPartition] = set()
+        self._held: dict[TopicPartition, float] = {}
+        self._backoffs: dict[TopicPartition, Backoff] = {}
+        self._most = MOST_RECORDS
+        self._reported = 0.0
+        self._newest: datetime | None = None
+
+    def stop(self) -> None:
+        """Ends `run` after the batch at hand."""
+        self._stopped.set()
+
+    async def run(self) -> None:
+        """Until stopped. Trouble with Kafka or the database is waited out; a bug comes out."""
+        backoff = Backoff()
+        while not self._stopped.is_set():
+            try:
+                async with self._joined() as kafka:
+                    while not self._stopped.is_set():
+                        await self._turn(kafka)
+                        backoff.reset()
+            except KafkaError as error:
+                log.warning("consumer_restarted", consumer=self._name, error=repr(error))
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(backoff.next()):
+                        await self._stopped.wait()
+
+    async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
+        async with self._working:
+            self._placed.clear()
+
+    async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
+        """Each is placed at its cursor before any record of it counts, in the next turn."""
+        self._placed.clear()
+        self._held.clear()
+        self._backoffs.clear()
+
+    @asynccontextmanager
+    async def _joined(self) -> AsyncIterator[AIOKafkaConsumer]:
+        kafka = AIOKafkaConsumer(
+            bootstrap_servers=self._settings.bootstrap,
+            group_id=self._name,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            max_partition_fetch_bytes=4 * 1024 * 1024,
+        )
+        kafka.subscribe(list(self._topics), listener=self)
+        try:
+            await kafka.start()
+            yield kafka
+        finally:
+            self._placed.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(CLOSE_SECONDS):
+                    await kafka.stop()
+
+    async def _turn(self, kafka: AIOKafkaConsumer) -> None:
+        async with self._recovering(kafka):
+            await self._place(kafka)
+        pause = POLL_MILLISECONDS if self._placed >= kafka.assignment() else HELD_MILLISECONDS
+        found = await kafka.getmany(timeout_ms=pause, max_records=self._most)
+        async with self._recovering(kafka):
+            await self._work(kafka, found)
+        await self._report(kafka)
+
+    @asynccontextmanager
+    async def _recovering(self, kafka: AIOKafkaConsumer) -> AsyncIterator[None]:
+        """Whatever went wrong: the partitions rest, and begin again at the cursors in the database.
+
+        Polling goes on meanwhile, so that the group keeps this member.
+        """
+        async with self._working:
+            try:
+                yield
+            except Diverged as why:
+                await self._halt(kafka, why)
+            except Exception as error:
+                if not (isinstance(error, Displaced) or passing(error)):
+                    raise
+                log.warning("consumer_held_up", consumer=self._name, error=repr(error))
+                self._most = max(1, self._most // 4)
+                self._hold(kafka, kafka.assignment())
+
+    async def _place(self, kafka: AIOKafkaConsumer) -> None:
+        now = time.monotonic()
+        ready = [p for p in kafka.assignment() - self._placed if self._held.get(p, 0.0) <= now]
+        if not ready:
+            return
+        async with self._pool.connection() as connection, connection.transaction():
+            status = await register(connection, self._name)
+            cursors = await load(connection, self._name, ready)
+        self._cursors.update(cursors)
+        if status.halted:
+            self._hold(kafka, ready, HALTED_SECONDS)
+            return
+        for partition in ready:
+            await self._begin(kafka, partition)
+
+    async def _begin(self, kafka: AIOKafkaConsumer, partition: TopicPartition) -> None:
+        try:
+            await self._prove(kafka, partition)
+        except StoreSilent as error:
+            self._wait_for_store(kafka, partition, str(error))
+        else:
+            kafka.seek(partition, self._offset(partition) + 1)
+            kafka.resume(partition)
+            self._placed.add(partition)
+
+    async def _work(
+        self, kafka: AIOKafkaConsumer, found: Mapping[TopicPartition, Sequence[ConsumerRecord]]
+    ) -> None:
+        placed = {p: records for p, records in found.items() if p in self._placed}
+        batch = sort(placed, self._cursors)
+        await self._apply(batch)
+        for gap in batch.gaps:
+            await self._fill(kafka, gap)
+        if batch.diverged:
+            raise batch.diverged
+
+    async def _apply(self, batch: Batch) -> None:
+        await self._effects.apply(batch)
+        for place, (_, new) in batch.moves.items():
+            self._cursors[place] = new
+            self._backoffs.pop(new.partition, None)
+        if batch.steps:
+            self._most = min(MOST_RECORDS, self._most * 2)
+            self._newest = batch.steps[-1].envelope.recorded_at
+
+    async def _fill(self, kafka: AIOKafkaConsumer, gap: Gap) -> None:
+        """The partition is read again from its cursor afterwards, so the gap's far side comes back."""
+        from_pos = self._cursors[gap.place].pos + 1
+        log.warning("gap_found", consumer=self._name, place=gap.place, from_pos=from_pos)
+        self._hold(kafka, [gap.partition], 0.0)
+        try:
+            read = await self._read_store(gap.place, from_pos, gap.to_pos)
+        except StoreSilent as error:
+            self._wait_for_store(kafka, gap.partition, str(error))
+        else:
+            if not read:
+                self._wait_for_store(kafka, gap.partition, "it has not what the topic has")
+
+    async def _prove(self, kafka: AIOKafkaConsumer, partition: TopicPartition) -> None:
+        """After a halt the store is read from each cursor to the end, and the topic from there."""
+        doubted = [cursor for cursor in self._of(partition) if cursor.unproven]
+        if not doubted:
+            return
+        end = (await kafka.end_offsets([partition]))[partition]
+        for cursor in doubted:
+            read = await self._read_store(cursor.place, max(cursor.pos, 1), 0)
+            if cursor.pos and not read:
+                reason = f"the store of {cursor.log} ends before {cursor.shard}/{cursor.pos}"
+                raise Diverged(reason, log=cursor.log, epoch=cursor.epoch)
+        async with self._pool.connection() as connection, connection.transaction():
+            await prove(connection, self._name, partition, end)
+            self._cursors.update(await load(connection, self._name, [partition]))
+
+    async def _read_store(self, place: Place, from_pos: int, to_pos: int) -> int:
+        """Applies what the store holds there; returns how many events it showed."""
+        read, batch = 0, Batch()
+        async with aclosing(_answered(self._backfill.read(*place, from_pos, to_pos))) as stored:
+            async for envelope in stored:
+                if batch.take(batch.at(place, self._cursors), envelope) is Verdict.GAP:
+                    raise StoreSilent(f"the store skipped to {envelope.pos}")
+                read += 1
+                if len(batch.steps) == FROM_STORE_AT_ONCE:
+                    await self._apply(batch)
+                    batch = Batch()
+                    if self._stopped.is_set():
+                        raise StoreSilent("stopped while reading")
+        await self._apply(batch)
+        return read
+
+    async def _halt(self, kafka: AIOKafkaConsumer, why: Diverged) -> None:
+        log.error("consumer_halted", consumer=self._name, reason=why.reason, epoch=why.epoch)
+        with suppress(*PASSING):  # met again at the same cursor, if it could not be written
+            await halt(self._pool, self._name, why)
+        self._hold(kafka, kafka.assignment())
+
+    def _wait_for_store(
+        self, kafka: AIOKafkaConsumer, partition: TopicPartition, reason: str
+    ) -> None:
+        log.warning("store_silent", consumer=self._name, topic=partition.topic, reason=reason)
+        self._hold(kafka, [partition])
+
+    def _hold(
+        self,
+        kafka: AIOKafkaConsumer,
+        partitions: Collection[TopicPartition],
+        seconds: float | None = None,
+    ) -> None:
+        now, assigned = time.monotonic(), kafka.assignment()
+        for partition in partitions:
+            self._placed.discard(partition)
+            backoff = self._backoffs.setdefault(partition, Backoff())
+            self._held[partition] = now + (backoff.next() if seconds is None else seconds)
+            if partition in assigned:
+                kafka.pause(partition)
+
+    def _of(self, partition: TopicPartition) -> list[Cursor]:
+        places = ((partition.topic, shard) for shard in shards_of(partition))
+        return [self._cursors[place] for place in places if place in self._cursors]
+
+    def _offset(self, partition: TopicPartition) -> int:
+        """All records up to this one are behind the cursors: a batch moves its shards together."""
+        return max((cursor.kafka_offset for cursor in self._of(partition)), default=-1)
+
+    async def _report(self, kafka: AIOKafkaConsumer) -> None:
+        """Lag, and Kafka's own idea of it; never in the way of the work."""
+        now, assigned = time.monotonic(), kafka.assignment()
+        if now - self._reported < REPORT_SECONDS or not assigned:
+            return
+        self._reported = now
+        done = {partition: self._offset(partition) + 1 for partition in assigned}
+        with suppress(KafkaError, TimeoutError):
+            async with asyncio.timeout(CLOSE_SECONDS):
+                ends = await kafka.end_offsets(list(done))
+                await kafka.commit(done)
+                self._measure(sum(max(0, ends[p] - offset) for p, offset in done.items()))
+
+    def _measure(self, lag: int) -> None:
+        labels = {"bayline.consumer": self._name}
+        behind = self._clock.now() - self._newest if lag and self._newest else timedelta()
+        LAG.set(lag, labels)
+        LAG_TIME.set(max(0.0, behind.total_seconds()), labels)
+
+
+async def _answered(stored: AsyncIterator[Envelope]) -> AsyncGenerator[Envelope, None]:
+    try:
+        async for envelope in stored:
+            yield envelope
+    except Exception as error:
+        raise StoreSilent(repr(error)) from error

@@ -1,0 +1,114 @@
+"""What events do to a read model: rows and cursors in one transaction, or parked and passed by."""
+
+from collections.abc import Sequence
+
+import structlog
+
+from kernel.clock import Clock, SystemClock
+from messaging.cursor import Batch, Displaced, Pool, Step, Transaction, advance
+from messaging.envelope import Envelope
+from messaging.failpoint import hit
+from messaging.parking import (
+    WAITS_FOR_ITS_STREAM,
+    Projection,
+    lock_parked,
+    park,
+    park_strange,
+    stream_of,
+)
+from messaging.positions import announce
+from messaging.status import count_unknown
+from messaging.telemetry import DELAY, PARKED, UNKNOWN, consuming
+from messaging.trouble import passing, told
+
+TRIES = 3
+
+log = structlog.get_logger()
+
+
+class Effects:
+    def __init__(
+        self, pool: Pool, name: str, projection: Projection, clock: Clock | None = None
+    ) -> None:
+        self._pool, self._name, self._projection = pool, name, projection
+        self._clock = clock or SystemClock()
+        self._labels = {"bayline.consumer": name}
+
+    async def apply(self, batch: Batch) -> None:
+        """All of it in one transaction; if one event spoils that, one by one to find it.
+
+        An error that passes by itself comes out, and then part of the batch may be done: the
+        cursors in the database say which.
+        """
+        if not (batch.moves or batch.strange):
+            return
+        with consuming(self._name, [step.envelope for step in batch.steps]):
+            try:
+                await self._together(batch)
+            except Exception as error:
+                if isinstance(error, Displaced) or passing(error):
+                    raise
+                await self._one_by_one(batch)
+        self._report([step.envelope for step in batch.steps])
+        announce(self._name)
+
+    async def _together(self, batch: Batch) -> None:
+        async with self._pool.connection() as connection, connection.transaction():
+            await advance(connection, self._name, batch.moves.values())
+            for record, why in batch.strange:
+                await park_strange(connection, self._name, record, told(why))
+            await self._project(connection, batch.steps)
+            await hit("consumer.before_commit")
+        await hit("consumer.after_commit")
+
+    async def _one_by_one(self, batch: Batch) -> None:
+        await self._together(Batch(strange=batch.strange))
+        for step in batch.steps:
+            await self._alone(step)
+
+    async def _alone(self, step: Step) -> None:
+        single = Batch([step], {step.old.place: (step.old, step.new)})
+        for attempt in range(1, TRIES + 1):
+            try:
+                return await self._together(single)
+            except Exception as error:
+                if isinstance(error, Displaced) or passing(error):
+                    raise
+                if attempt == TRIES:
+                    await self._park(step, error)
+        return None
+
+    async def _park(self, step: Step, error: Exception) -> None:
+        async with self._pool.connection() as connection, connection.transaction():
+            await advance(connection, self._name, [(step.old, step.new)])
+            await park(connection, self._name, step.envelope, step.new.kafka_offset, told(error))
+        PARKED.add(1, self._labels)
+        log.error(
+            "event_parked",
+            consumer=self._name,
+            event_id=step.envelope.event_id,
+            message_type=step.envelope.type,
+            stream_id=step.envelope.stream,
+            exc_info=error,
+        )
+
+    async def _project(self, tx: Transaction, steps: Sequence[Step]) -> None:
+        streams = {stream_of(step.envelope) for step in steps}
+        held = await lock_parked(tx, self._name, streams) if streams else set()
+        ready = [step.envelope for step in steps if stream_of(step.envelope) not in held]
+        contents = [(envelope, self._projection.decode(envelope)) for envelope in ready]
+        known = [(envelope, content) for envelope, content in contents if content is not None]
+        if known:
+            await self._projection.apply(tx, known)
+        if len(known) < len(contents):
+            await count_unknown(tx, self._name, len(contents) - len(known))
+            UNKNOWN.add(len(contents) - len(known), self._labels)
+        for step in steps:
+            if stream_of(step.envelope) in held:
+                offset = step.new.kafka_offset
+                await park(tx, self._name, step.envelope, offset, WAITS_FOR_ITS_STREAM)
+
+    def _report(self, envelopes: Sequence[Envelope]) -> None:
+        now = self._clock.now()
+        for envelope in envelopes:
+            DELAY.record(max(0.0, (now - envelope.recorded_at).total_seconds()), self._labels)

@@ -1,0 +1,138 @@
+"""Kafka's clients as Bayline configures them, and the port to what publishes."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Protocol, TypeAlias
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+from opentelemetry.trace import SpanKind
+
+from messaging.envelope import PARTITIONS, Envelope, Undecodable, envelope_of, headers_of
+from messaging.failpoint import hit
+from messaging.telemetry import TRACER
+
+CLOSE_SECONDS = 5.0
+ACKNOWLEDGE_MILLISECONDS = 10_000
+POLL_MILLISECONDS = 200
+LAST_OF_EACH = 16
+
+Publish: TypeAlias = Callable[[Sequence[Envelope]], Awaitable[None]]
+
+
+class KafkaSettings(Protocol):
+    @property
+    def bootstrap(self) -> str: ...
+
+
+class Publisher(Protocol):
+    def session(self) -> AbstractAsyncContextManager[Publish]:
+        """A producer of its own. What it published is acknowledged when `publish` returns.
+
+        After an error the session must be left: nothing of it may arrive any more once it is.
+        """
+        ...
+
+    async def last(self, topic: str) -> Sequence[Envelope]:
+        """The newest events of every partition, as far as they are ours."""
+        ...
+
+
+class KafkaPublisher:
+    def __init__(self, settings: KafkaSettings) -> None:
+        self._settings = settings
+
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[Publish]:
+        async with producer(self._settings) as kafka:
+
+            async def publish(envelopes: Sequence[Envelope]) -> None:
+                await _publish(kafka, envelopes)
+
+            yield publish
+
+    async def last(self, topic: str) -> Sequence[Envelope]:
+        records = await last_records(self._settings, topic, LAST_OF_EACH)
+        return [envelope for record in records for envelope in _ours(record)]
+
+
+@asynccontextmanager
+async def producer(settings: KafkaSettings) -> AsyncIterator[AIOKafkaProducer]:
+    """Idempotent, acknowledged by all in-sync replicas, and really gone when left."""
+    kafka = AIOKafkaProducer(
+        bootstrap_servers=settings.bootstrap,
+        acks="all",
+        enable_idempotence=True,
+        linger_ms=0,
+        max_batch_size=256 * 1024,
+        request_timeout_ms=ACKNOWLEDGE_MILLISECONDS,
+    )
+    try:
+        await kafka.start()
+        yield kafka
+    finally:
+        await _close(kafka)
+
+
+async def _close(kafka: AIOKafkaProducer) -> None:
+    """`stop` waits for what is unsent; when that does not end, the sender itself is stopped."""
+    try:
+        async with asyncio.timeout(CLOSE_SECONDS):
+            await kafka.stop()
+    except TimeoutError:
+        await kafka._sender.close()  # noqa: SLF001 -- aiokafka has no other way to give up
+        await kafka.client.close()
+
+
+async def _publish(kafka: AIOKafkaProducer, envelopes: Sequence[Envelope]) -> None:
+    with TRACER.start_as_current_span("publish", kind=SpanKind.PRODUCER) as span:
+        span.set_attributes({"bayline.log": envelopes[0].topic, "bayline.records": len(envelopes)})
+        half = len(envelopes) // 2
+        sent = [await _send(kafka, envelope) for envelope in envelopes[:half]]
+        await hit("relay.mid_produce")
+        sent += [await _send(kafka, envelope) for envelope in envelopes[half:]]
+        await asyncio.gather(*sent)
+
+
+async def _send(kafka: AIOKafkaProducer, envelope: Envelope) -> Awaitable[object]:
+    acknowledged: Awaitable[object] = await kafka.send(
+        envelope.topic,
+        envelope.data,
+        key=envelope.key.encode(),
+        partition=envelope.partition,
+        timestamp_ms=int(envelope.recorded_at.timestamp() * 1000),
+        headers=headers_of(envelope),
+    )
+    return acknowledged
+
+
+def _ours(record: ConsumerRecord) -> list[Envelope]:
+    try:
+        return [envelope_of(record)]
+    except Undecodable:
+        return []
+
+
+async def last_records(settings: KafkaSettings, topic: str, each: int) -> list[ConsumerRecord]:
+    """The last `each` records of every partition, as they stand now."""
+    partitions = [TopicPartition(topic, number) for number in range(PARTITIONS)]
+    kafka = AIOKafkaConsumer(bootstrap_servers=settings.bootstrap, enable_auto_commit=False)
+    try:
+        await kafka.start()
+        kafka.assign(partitions)
+        starts = await kafka.beginning_offsets(partitions)
+        ends = await kafka.end_offsets(partitions)
+        for partition, end in ends.items():
+            kafka.seek(partition, max(starts[partition], end - each))
+        return [record async for record in _until(kafka, ends)]
+    finally:
+        await kafka.stop()
+
+
+async def _until(
+    kafka: AIOKafkaConsumer, ends: Mapping[TopicPartition, int]
+) -> AsyncIterator[ConsumerRecord]:
+    while [p for p, end in ends.items() if await kafka.position(p) < end]:
+        for records in (await kafka.getmany(timeout_ms=POLL_MILLISECONDS)).values():
+            for record in records:
+                yield record

@@ -1,0 +1,78 @@
+"""Whether a consumer runs or was halted, and how a person sets it going again."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from messaging.cursor import Diverged, Pool, Transaction
+from messaging.envelope import SHARDS, genesis
+
+REGISTER = "INSERT INTO consumer.status (name) VALUES (%s) ON CONFLICT DO NOTHING"
+READ = """
+SELECT name, state, reason, log, epoch, rebuild_needed, since FROM consumer.status
+WHERE name = %s"""
+HALT = """
+UPDATE consumer.status
+SET state = 'halted', reason = %s, log = %s, epoch = %s, since = clock_timestamp()
+WHERE name = %s AND state = 'running'"""
+RESUME = """
+UPDATE consumer.status
+SET state = 'running', reason = '', log = '', epoch = '', since = clock_timestamp()
+WHERE name = %s AND state = 'halted' AND epoch = %s RETURNING log"""
+DOUBT = """
+INSERT INTO consumer.cursor AS c (name, log, shard, pos, hash, epoch, unproven)
+SELECT %s, %s, s.shard, 0, s.hash, %s, true FROM unnest(%s::smallint[], %s::bytea[]) s(shard, hash)
+ON CONFLICT (name, log, shard) DO UPDATE SET epoch = excluded.epoch, unproven = true"""
+COUNT_UNKNOWN = """
+UPDATE consumer.status SET rebuild_needed = rebuild_needed + %s WHERE name = %s"""
+
+
+class NotHalted(Exception):
+    """The consumer is not halted on that epoch: nothing was changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    name: str
+    state: str
+    reason: str
+    log: str
+    epoch: str
+    rebuild_needed: int
+    since: datetime
+
+    @property
+    def halted(self) -> bool:
+        return self.state == "halted"
+
+
+async def register(tx: Transaction, name: str) -> Status:
+    await tx.execute(REGISTER, (name,))
+    found = await (await tx.execute(READ, (name,))).fetchone()
+    if found is None:
+        raise LookupError(name)
+    return Status(*found)
+
+
+async def halt(pool: Pool, name: str, why: Diverged) -> None:
+    async with pool.connection() as connection:
+        await connection.execute(HALT, (why.reason, why.log, why.epoch, name))
+
+
+async def resume(pool: Pool, name: str, epoch: str) -> None:
+    """Lets a halted consumer go on under `epoch`, which must be the one that it met.
+
+    It does not take the topic's word: first it reads the store from each cursor to the end, and
+    halts again unless the store holds what the consumer read last.
+    """
+    async with pool.connection() as connection, connection.transaction():
+        resumed = await (await connection.execute(RESUME, (name, epoch))).fetchone()
+        if resumed is None:
+            raise NotHalted(f"{name} is not halted on epoch {epoch}")
+        (log,) = resumed
+        shards = list(range(SHARDS))
+        hashes = [genesis(log, shard) for shard in shards]
+        await connection.execute(DOUBT, (name, log, epoch, shards, hashes))
+
+
+async def count_unknown(tx: Transaction, name: str, events: int) -> None:
+    await tx.execute(COUNT_UNKNOWN, (events, name))
