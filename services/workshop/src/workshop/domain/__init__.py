@@ -1,0 +1,1 @@
+"""The rules of the workshop: pure functions over frozen values."""
