@@ -1,0 +1,70 @@
+"""The FastAPI application: routes out of the contracts, and what stands around them."""
+
+from collections.abc import Mapping
+
+from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
+from google.protobuf.descriptor import ServiceDescriptor
+from starlette.types import ASGIApp
+
+from gateway import docs, openapi, problems
+from gateway.edge import Edge
+from gateway.operations import mount_probes
+from gateway.problems import Problems
+from gateway.settings import Settings
+from gateway.telemetry import Measured, forwarded
+from kernel.ids import IdGenerator
+from runtime.admin import Probes
+from transcoding.handlers import Handler
+from transcoding.routes import mount
+
+EXPOSED = (
+    "ETag",
+    "Bayline-Position",
+    "Idempotency-Replayed",
+    "Bayline-Correlation-Id",
+    "Retry-After",
+)
+ACCEPTED = (
+    "Authorization",
+    "Content-Type",
+    "Idempotency-Key",
+    "If-Match",
+    "If-None-Match",
+    "Bayline-After",
+    "Bayline-Correlation-Id",
+    "Last-Event-ID",
+    "traceparent",
+)
+
+
+def build(
+    settings: Settings,
+    services: Mapping[ServiceDescriptor, Handler],
+    probes: Probes,
+    ids: IdGenerator,
+) -> ASGIApp:
+    """Nobody writes a route by hand: all of /v1 comes from the descriptors."""
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
+    entries = problems.catalogue()
+    rendered = Problems(settings.http.public_base, entries)
+    problems.install(app, rendered)
+    mount(app, services, metadata=forwarded, problem=rendered.of_stream)
+    mount_probes(app, probes)
+    contract = openapi.build(services, entries, settings.login)
+    docs.mount(app, contract, entries, settings.login)
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=settings.http.cors_origins,
+        allow_methods=["GET", "POST"],
+        allow_headers=ACCEPTED,
+        expose_headers=EXPOSED,
+        max_age=600,
+    )
+    return Edge(
+        Measured(app),
+        ids=ids,
+        body_limit=settings.http.body_limit_bytes,
+        https=settings.http.public_base.startswith("https:"),
+        login=settings.login.token_url,
+    )

@@ -1,0 +1,1 @@
+"""Live and replayed streams: from Kafka while they happen, from the store before that."""

@@ -1,0 +1,149 @@
+"""One Kafka reader for all who watch: every topic from now on, without a group."""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from kernel.errors import Unavailable
+from messaging.backoff import Backoff
+from messaging.envelope import PARTITIONS, Envelope, envelope_of
+
+WAITING = 2_000
+FETCH_MS = 250
+
+log = structlog.get_logger()
+
+
+class LiveStreamBehind(Unavailable):
+    """The reader is slower than the events; it goes on from its cursor when it comes back."""
+
+
+class LiveTailUnavailable(Unavailable):
+    """The broker does not answer, or events are missing from it: come back with the cursor."""
+
+
+@dataclass(eq=False, slots=True)
+class Watcher:
+    """One reader's queue of a tenant's events of a topic. `broken` ends it."""
+
+    topic: str
+    tenant: str
+    queue: asyncio.Queue[Envelope] = field(default_factory=lambda: asyncio.Queue(WAITING))
+    broken: Unavailable | None = None
+
+    def offer(self, envelope: Envelope) -> None:
+        try:
+            self.queue.put_nowait(envelope)
+        except asyncio.QueueFull:
+            self.end(LiveStreamBehind("you read more slowly than events happen"))
+
+    def end(self, error: Unavailable) -> None:
+        self.broken = error
+
+    async def next(self, seconds: float) -> Envelope | None:
+        """The next event; nothing after so many seconds. Raises what broke the watcher."""
+        if self.broken is not None:
+            raise self.broken
+        try:
+            async with asyncio.timeout(seconds):
+                return await self.queue.get()
+        except TimeoutError:
+            return None
+
+
+class Hub:
+    """Reads on and on. When the broker fails it goes on from the offsets it had reached.
+
+    A watcher that began after `ready` gets every event published from then on. Within a shard
+    positions have no holes; where one is met, every watcher is ended, and resumes from the store.
+    """
+
+    def __init__(self, bootstrap: str, topics: Sequence[str]) -> None:
+        self._bootstrap = bootstrap
+        self._topics = tuple(topics)
+        self._watchers: set[Watcher] = set()
+        self._offsets: dict[TopicPartition, int] = {}
+        self._last: dict[tuple[str, int], int] = {}
+        self._ready = asyncio.Event()
+        self._stopping = asyncio.Event()
+
+    @contextmanager
+    def watching(self, topic: str, tenant: str) -> Iterator[Watcher]:
+        if not self._ready.is_set():
+            raise LiveTailUnavailable("the live tail is not connected yet")
+        watcher = Watcher(topic, tenant)
+        self._watchers.add(watcher)
+        try:
+            yield watcher
+        finally:
+            self._watchers.discard(watcher)
+
+    async def check(self) -> str | None:
+        return None if self._ready.is_set() else "the live tail is not connected to the broker"
+
+    async def run(self) -> None:
+        backoff = Backoff()
+        while not self._stopping.is_set():
+            try:
+                await self._read(backoff)
+            except Exception as error:  # noqa: BLE001 -- whatever failed, the offsets stand: begin again
+                log.warning("live_tail_interrupted", error=repr(error))
+                await asyncio.sleep(backoff.next())
+
+    async def stop(self) -> None:
+        self._stopping.set()
+        for watcher in self._watchers:
+            watcher.end(LiveTailUnavailable("the gateway is stopping"))
+
+    async def _read(self, backoff: Backoff) -> None:
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self._bootstrap, enable_auto_commit=False, auto_offset_reset="latest"
+        )
+        await consumer.start()
+        try:
+            await self._seek(consumer)
+            self._ready.set()
+            while not self._stopping.is_set():
+                self._spread(await consumer.getmany(timeout_ms=FETCH_MS))
+                backoff.reset()
+        finally:
+            await consumer.stop()
+
+    async def _seek(self, consumer: AIOKafkaConsumer) -> None:
+        """To the end at first, then to where it was: the end is asked for, not left to chance."""
+        partitions = [
+            TopicPartition(topic, number) for topic in self._topics for number in range(PARTITIONS)
+        ]
+        consumer.assign(partitions)
+        ends = await consumer.end_offsets(partitions)
+        for partition in partitions:
+            consumer.seek(partition, self._offsets.setdefault(partition, ends[partition]))
+
+    def _spread(self, batches: dict[TopicPartition, list[object]]) -> None:
+        for partition, records in batches.items():
+            for record in records:
+                self._pass_on(envelope_of(record))  # type: ignore[arg-type]  # aiokafka has no types
+                self._offsets[partition] = record.offset + 1  # type: ignore[attr-defined]
+
+    def _pass_on(self, envelope: Envelope) -> None:
+        shard = (envelope.topic, envelope.shard)
+        last = self._last.get(shard)
+        if last is not None and envelope.pos <= last:
+            return
+        self._last[shard] = envelope.pos
+        if last is not None and envelope.pos > last + 1:
+            self._end_all(envelope.topic)
+        for watcher in self._watchers:
+            if watcher.topic == envelope.topic and watcher.tenant == envelope.tenant:
+                watcher.offer(envelope)
+
+    def _end_all(self, topic: str) -> None:
+        for watcher in self._watchers:
+            if watcher.topic == topic:
+                watcher.end(
+                    LiveTailUnavailable("events are missing from the topic: resume from the store")
+                )

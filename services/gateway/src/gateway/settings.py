@@ -1,0 +1,34 @@
+"""What differs between environments for the gateway."""
+
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from runtime.settings import Block, Kafka, ServiceSettings
+
+MEBIBYTE = 1024 * 1024
+
+
+class Http(Block):
+    """Where the public API listens, and what it is called from outside."""
+
+    port: int = Field(ge=0, le=65535)
+    host: str = "127.0.0.1"
+    public_base: str  # https://bayline.example: the start of every problem type
+    cors_origins: tuple[str, ...] = ()
+    body_limit_bytes: int = MEBIBYTE
+
+
+class Login(Block):
+    """How a browser signs in from /docs: authorization code with PKCE, no secret."""
+
+    authorize_url: str = ""
+    token_url: str = ""
+    client_id: str = ""
+
+
+class Settings(ServiceSettings):
+    model_config = SettingsConfigDict(env_prefix="GATEWAY__")
+
+    http: Http
+    kafka: Kafka
+    login: Login = Login()
