@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from devstack import show
+from devstack import backup, consumers, explain, projections, restore, show, topics
 from devstack.failure import StackFailure
 from devstack.log_files import follow, merged
 from devstack.stack import Stack
@@ -16,7 +16,9 @@ from devstack.topology import AUDIENCE
 from kernel.clock import SystemClock
 from kernel.ids import Uuid7
 
-app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__
+)
 
 AsJson = Annotated[bool, typer.Option("--json", help="For scripts.")]
 
@@ -43,10 +45,12 @@ def status(as_json: AsJson = False) -> None:
     """What runs, and how far each consumer is. Exit code 1 unless all of it is ready."""
     stack = Stack.here()
     states = stack.states()
+    lines = _progress(stack) if "postgres" in stack.running() else []
     if as_json:
-        show.json({"processes": [asdict(state) for state in states]})
+        show.json({"processes": list(map(asdict, states)), "consumers": list(map(asdict, lines))})
     else:
         show.processes(states)
+        show.progress(lines)
     if any(state.state != "ready" for state in states):
         raise typer.Exit(1)
 
@@ -88,6 +92,18 @@ def token(
     show.line(
         signer.sign(person.claims(), audience=AUDIENCE, ttl=timedelta(seconds=ttl)), plain=True
     )
+
+
+app.command()(topics.topics)
+app.command()(explain.explain)
+app.command()(backup.backup)
+app.command()(restore.restore)
+app.add_typer(projections.app, name="projections")
+
+
+def _progress(stack: Stack) -> list[consumers.Progress]:
+    with consumers.stores(stack.parts.environments.postgres) as found:
+        return consumers.progress(found)
 
 
 def _one_of(name: str, known: tuple[str, ...] | list[str]) -> str:

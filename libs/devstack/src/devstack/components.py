@@ -19,6 +19,7 @@ from devstack.ports import HOST
 from devstack.postgres import SHARED, Cluster, reachable
 from devstack.processes import Program, run
 from devstack.topology import Service
+from messaging.admin import ensure_topics
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,12 +127,8 @@ class Parts:
         )
 
     def _topics(self) -> list[str]:
-        from messaging.admin import ensure_topics
-
-        made = asyncio.run(
-            ensure_topics(self.environments.bootstrap, topology.topics(), topology.PARTITIONS)
-        )
-        return [f"created topic {name}" for name in made or ()]
+        asyncio.run(ensure_topics(self.environments.bootstrap, topology.logs()))
+        return []
 
     def _issuer(self) -> Component:
         port = topology.ISSUER_PORT + self.environments.offset

@@ -106,5 +106,12 @@ class Environments:
         }
 
     def _gateway(self, service: Service) -> dict[str, str]:
-        address = f"http://{HOST}:{service.port + self.offset}"
-        return {"HTTP__PORT": str(service.port + self.offset), "PUBLIC_URL": address}
+        port = service.port + self.offset
+        return {
+            "HTTP__PORT": str(port),
+            "HTTP__PUBLIC_BASE": f"http://{HOST}:{port}",
+            "HTTP__CORS_ORIGINS": json.dumps(topology.LOCAL_ORIGINS),
+            "LOGIN__AUTHORIZE_URL": f"{self.issuer}/authorize",
+            "LOGIN__TOKEN_URL": f"{self.issuer}/token",
+            "LOGIN__CLIENT_ID": topology.WEB_CLIENT,
+        }

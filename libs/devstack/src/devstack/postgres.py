@@ -35,6 +35,14 @@ class Server:
         options = "?" + urlencode({"options": f"-c role={role}"}, quote_via=quote) if role else ""
         return f"postgresql://{login}@{self.host}:{self.port}/{database}{options}"
 
+    def public_dsn(self, database: str) -> str:
+        """For the arguments of a program, which everybody can read: without the password."""
+        return f"postgresql://{quote(self.user)}@{self.host}:{self.port}/{database}"
+
+    def login(self) -> dict[str, str]:
+        """The environment that goes with it."""
+        return {"PGPASSWORD": self.password}
+
 
 @dataclass(frozen=True, slots=True)
 class Cluster:

@@ -25,15 +25,26 @@ class Secrets:
 
     def signing_key(self) -> str:
         """The issuer's RSA key, in PEM."""
-        return self._kept("issuer", lambda: RSAKey.generate_key(2048).as_pem().decode())
+        return self._kept("issuer", lambda: RSAKey.generate_key(2048).as_pem(private=True).decode())
+
+    def keys(self) -> dict[str, str]:
+        """What data cannot be read or answered without; passwords can be made anew."""
+        return {name: value for name, value in self._known().items() if name.startswith("key/")}
+
+    def adopt(self, keys: dict[str, str]) -> None:
+        with self._lock:
+            self._write(self._known() | keys)
 
     def _kept(self, name: str, make: Callable[[], str]) -> str:
         with self._lock:
-            known: dict[str, str] = json.loads(self.file.read_text()) if self.file.exists() else {}
+            known = self._known()
             if name not in known:
                 known[name] = make()
                 self._write(known)
             return known[name]
+
+    def _known(self) -> dict[str, str]:
+        return dict(json.loads(self.file.read_text())) if self.file.exists() else {}
 
     def _write(self, known: dict[str, str]) -> None:
         self.file.parent.mkdir(parents=True, exist_ok=True)

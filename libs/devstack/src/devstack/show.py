@@ -2,11 +2,13 @@
 
 import json as standard_json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
+from devstack.consumers import Progress
 from devstack.failure import StackFailure
 from devstack.stack import State
 
@@ -38,11 +40,11 @@ def json(value: object) -> None:
 
 
 def failure(what: StackFailure) -> None:
-    errors.print(f"[bold red]{what.message}[/]", highlight=False)
+    errors.print(what.message, style="bold red", markup=False, highlight=False, soft_wrap=True)
     if what.log:
         errors.print(what.excerpt(), markup=False, highlight=False, soft_wrap=True)
     if what.hint:
-        errors.print(what.hint, markup=False, highlight=False)
+        errors.print(what.hint, markup=False, highlight=False, soft_wrap=True)
 
 
 def addresses(states: Sequence[State], *, already: bool) -> None:
@@ -73,6 +75,42 @@ def processes(states: Sequence[State]) -> None:
     total = sum(state.memory_mib or 0 for state in states)
     table.caption = f"{total:.0f} MiB in all"
     console.print(table)
+
+
+def progress(lines: Sequence[Progress]) -> None:
+    if not lines:
+        return
+    table = Table()
+    for column in ("relay or consumer", "state", "lag", "", "parked", "rebuild needed"):
+        table.add_column(
+            column, justify="left" if column in {"relay or consumer", "state"} else "right"
+        )
+    for one in lines:
+        halted = f"[red]halted[/]: {escape(one.reason)}\nepoch {one.epoch}"
+        table.add_row(
+            one.name,
+            halted if one.state == "halted" else "[green]running[/]",
+            f"{one.lag_events} events",
+            f"{one.lag_seconds:.1f} s",
+            _parked(one),
+            f"[yellow]yes[/], {one.rebuild_needed} events skipped" if one.rebuild_needed else "no",
+        )
+    console.print(table)
+
+
+def _parked(one: Progress) -> str:
+    if one.parked_streams == 0:
+        return "none"
+    return f"[red]{one.parked_streams} streams[/], {one.parked_events} events"
+
+
+def restored(events: int, taken_at: str, epochs: Mapping[str, str]) -> None:
+    console.print(f"{events} events of {taken_at} are back. Each store has a new epoch:")
+    for service, epoch in epochs.items():
+        step(service, epoch)
+    console.print("Now `bayline up`. Consumers halt when they meet a new epoch; let them go on by")
+    for epoch in epochs.values():
+        console.print(f"  bayline projections resume --epoch {epoch}", highlight=False)
 
 
 def duration(seconds: float | None) -> str:

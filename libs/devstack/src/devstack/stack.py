@@ -62,6 +62,12 @@ class Stack:
         with self.ledger.held():
             return self._down(say)
 
+    def start(self, name: str, say: Say) -> None:
+        """One component alone, and what must be true of it before others rely on it."""
+        [component] = (part for part in self.parts.all() if part.name == name)
+        with self.ledger.held():
+            self._start(component, say)
+
     def running(self) -> dict[str, Running]:
         """What lives now, whoever asks."""
         return {name: one for name, one in self.ledger.read().items() if one.process()}

@@ -10,6 +10,9 @@ from google.protobuf.descriptor_pb2 import FileDescriptorSet
 AUDIENCE = "bayline"
 WEB_CLIENT = "bayline-web"
 PARTITIONS = 16
+LOCAL_ORIGINS = tuple(  # where a frontend under development is usually served
+    f"http://{host}:{port}" for host in ("localhost", "127.0.0.1") for port in (3000, 4173, 5173)
+)
 
 POSTGRES_PORT = 8032
 ISSUER_PORT = 8090
@@ -72,10 +75,6 @@ def _record_messages(described: FileDescriptorSet) -> Iterator[str]:
         for message in file.message_type:
             if any(oneof.name == "event" for oneof in message.oneof_decl):
                 yield f"{file.package}.{message.name}"
-
-
-def topics() -> tuple[str, ...]:
-    return tuple(name for log in logs() for name in (log, f"{log}.dlq"))
 
 
 def owner_of(log: str) -> str:

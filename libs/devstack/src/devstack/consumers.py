@@ -1,0 +1,152 @@
+"""How far each relay and each consumer is, read from the services' databases."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+import psycopg
+from psycopg import Connection
+from psycopg.errors import UndefinedTable
+
+from devstack import topology
+from devstack.failure import StackFailure
+from devstack.postgres import Server
+from kernel.clock import SystemClock
+
+HEADS = "SELECT log, shard, pos FROM es.head WHERE pos > 0"
+RELAYED = "SELECT log, shard, pos FROM es.relay_cursor"
+CURSORS = "SELECT name, log, shard, pos FROM consumer.cursor"
+STATUS = """
+SELECT s.name, s.state, s.reason, s.epoch, s.rebuild_needed,
+       (SELECT count(*) FROM consumer.parked_stream p WHERE p.name = s.name),
+       (SELECT count(*) FROM consumer.parked p WHERE p.name = s.name)
+FROM consumer.status s ORDER BY s.name"""
+OLDEST = """
+SELECT min(e.recorded_at) FROM es.event e
+JOIN unnest(%s::text[], %s::smallint[], %s::bigint[]) AS next(log, shard, pos)
+  USING (log, shard, pos)"""
+
+Shard = tuple[str, int]  # log and shard
+Positions = dict[Shard, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A relay (store to Kafka) or a consumer (Kafka to read models), and what it has not done."""
+
+    name: str
+    service: str
+    state: str = "running"  # running | halted
+    reason: str = ""
+    epoch: str = ""  # of a halted one: the epoch that it met
+    lag_events: int = 0
+    lag_seconds: float = 0.0
+    parked_streams: int = 0
+    parked_events: int = 0
+    rebuild_needed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """A connection to the database of each event-sourced service that has its schema."""
+
+    connections: Mapping[str, Connection] = field(default_factory=dict)
+
+    def heads(self) -> Positions:
+        found = (connection.execute(HEADS) for connection in self.connections.values())
+        return {(log, shard): pos for rows in found for log, shard, pos in rows}
+
+    def oldest(self, behind: Mapping[Shard, int]) -> datetime | None:
+        """When the first event after each of these positions was recorded; the earliest of all."""
+        times = [
+            time
+            for service, connection in self.connections.items()
+            if (time := _oldest(connection, _of_service(service, behind))) is not None
+        ]
+        return min(times, default=None)
+
+
+@contextmanager
+def stores(server: Server) -> Iterator[Stores]:
+    """As superuser of the local stack. Services that were never migrated are left out."""
+    with ExitStack() as open_ones:
+        connections = {}
+        for service in topology.EVENT_SOURCED:
+            try:
+                connection = open_ones.enter_context(
+                    psycopg.connect(server.dsn(service.name), autocommit=True, connect_timeout=3)
+                )
+                connection.execute(STATUS)
+                connection.execute(HEADS)
+            except UndefinedTable:
+                continue
+            except psycopg.OperationalError as error:
+                raise StackFailure(
+                    f"the database {service.name} does not answer: {error}", hint="bayline up"
+                ) from error
+            connections[service.name] = connection
+        yield Stores(connections)
+
+
+def progress(of: Stores) -> list[Progress]:
+    heads = of.heads()
+    lines = []
+    for service, connection in of.connections.items():
+        relayed = {(log, shard): pos for log, shard, pos in connection.execute(RELAYED)}
+        lines.append(_measured(Progress(f"{service}.relay", service), relayed, heads, of))
+        lines.extend(_consumers(service, connection, heads, of))
+    return lines
+
+
+def _consumers(
+    service: str, connection: Connection, heads: Positions, of: Stores
+) -> list[Progress]:
+    cursors: dict[str, Positions] = {}
+    for name, log, shard, pos in connection.execute(CURSORS):
+        cursors.setdefault(name, {})[log, shard] = pos
+    return [
+        _measured(
+            Progress(
+                name,
+                service,
+                state=state,
+                reason=reason,
+                epoch=epoch,
+                rebuild_needed=rebuild_needed,
+                parked_streams=streams,
+                parked_events=events,
+            ),
+            cursors.get(name, {}),
+            heads,
+            of,
+        )
+        for name, state, reason, epoch, rebuild_needed, streams, events in connection.execute(
+            STATUS
+        ).fetchall()
+    ]
+
+
+def _measured(progress: Progress, done: Positions, heads: Positions, of: Stores) -> Progress:
+    """`done` has a position for every shard of every log that it follows."""
+    behind = {shard: pos for shard, pos in done.items() if heads.get(shard, 0) > pos}
+    events = sum(heads[shard] - pos for shard, pos in behind.items())
+    oldest = of.oldest(behind) if behind else None
+    seconds = (SystemClock().now() - oldest).total_seconds() if oldest else 0.0
+    return replace(progress, lag_events=events, lag_seconds=round(max(0.0, seconds), 1))
+
+
+def _oldest(connection: Connection, behind: Mapping[Shard, int]) -> datetime | None:
+    logs = [log for log, _ in behind]
+    shards = [shard for _, shard in behind]
+    following = [pos + 1 for pos in behind.values()]
+    row = connection.execute(OLDEST, (logs, shards, following)).fetchone()
+    return row[0] if row else None
+
+
+def _of_service(service: str, positions: Mapping[Shard, int]) -> Mapping[Shard, int]:
+    return {
+        (log, shard): pos
+        for (log, shard), pos in positions.items()
+        if topology.owner_of(log) == service
+    }

@@ -1,0 +1,67 @@
+"""`bayline explain`: where one event is, from the store to the last consumer."""
+
+from typing import Annotated
+from uuid import UUID
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from devstack import consumers, show
+from devstack.failure import StackFailure
+from devstack.stack import Stack
+from devstack.whereabouts import Reader, Whereabouts, whereabouts
+
+
+def explain(
+    event_id: Annotated[str, typer.Argument(help="The id of an event: `ce_id`, or of a history.")],
+    as_json: Annotated[bool, typer.Option("--json", help="For scripts; with all bytes.")] = False,
+) -> None:
+    """Where an event is: store, topic, the cursor of each consumer, and its bytes."""
+    environments = Stack.here().parts.environments
+    with consumers.stores(environments.postgres) as found:
+        where = whereabouts(found, _uuid(event_id), environments.bootstrap)
+    if as_json:
+        show.json(where.document())
+    else:
+        _show(where)
+
+
+def _show(what: Whereabouts) -> None:
+    event = what.event
+    grid = Table(show_header=False, box=None)
+    grid.add_row("event", f"{event.event_id}  {event.type}")
+    grid.add_row("stream", f"{event.tenant}/{event.stream}, version {event.ver}")
+    grid.add_row("store", f"{event.log}, shard {event.shard}, pos {event.pos}, epoch {event.epoch}")
+    grid.add_row("times", f"occurred {event.occurred_at}, recorded {event.recorded_at}")
+    grid.add_row("bytes", f"{len(event.data)} of data, {len(event.meta)} of meta")
+    grid.add_row("hash", f"{event.hash.hex()}  {_chain(what)}")
+    grid.add_row("topic", _topic(what))
+    for reader in what.readers:
+        grid.add_row("consumer", f"{reader.name}: {_read(reader)}")
+    show.console.print(grid, highlight=False, soft_wrap=True)
+
+
+def _chain(what: Whereabouts) -> str:
+    return "[green]the chain holds[/]" if what.chain_holds else "[bold red]THE CHAIN IS BROKEN[/]"
+
+
+def _topic(what: Whereabouts) -> str:
+    published = what.published
+    if published is None:
+        return "[red]gone from it[/]" if what.relayed else "[yellow]not published yet[/]"
+    same = "bytes as stored" if published.identical else "[bold red]OTHER BYTES THAN STORED[/]"
+    return f"partition {published.partition}, offset {published.offset}, {same}"
+
+
+def _read(reader: Reader) -> str:
+    if reader.parked:
+        return f"[red]parked[/]: {escape(reader.parked)}"
+    return f"[yellow]{reader.behind} events before it[/]" if reader.behind else "past it"
+
+
+def _uuid(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError as error:
+        raise StackFailure(f"{text} is no event id", hint="an event id is a UUID") from error

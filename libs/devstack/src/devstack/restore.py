@@ -1,0 +1,90 @@
+"""`bayline restore`: a backup into a stopped stack. What was published before is published anew."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Annotated
+
+import psycopg
+import typer
+
+from devstack import databases, show, topology
+from devstack.backup import FORMAT, KEYS, MANIFEST, Manifest, checksum, dump_file, fingerprint
+from devstack.environments import Environments
+from devstack.failure import StackFailure
+from devstack.postgres import Server, binary
+from devstack.processes import run
+from devstack.snapshots import STORES
+from devstack.stack import Stack
+
+
+def restore(
+    folder: Annotated[Path, typer.Argument(help="What `bayline backup` has made.")],
+) -> None:
+    """Replace all data of this stack by a backup's. Every store gets a new epoch.
+
+    Consumers halt on it: start the stack, and once you know that the backup is what you want, let
+    them go on by `bayline projections resume --epoch E`.
+    """
+    stack = Stack.here()
+    manifest = _checked(folder)
+    if running := stack.running():
+        raise StackFailure(f"{', '.join(running)} still run", hint="bayline down")
+    _adopt_keys(folder, manifest, stack.parts.environments)
+    shutil.rmtree(stack.parts.broker().folder, ignore_errors=True)
+    stack.start("postgres", show.step)
+    for database in (*STORES, topology.KEYRING):
+        _replace(stack.parts.environments, folder, database)
+    stack.start("postgres", show.step)
+    server = stack.parts.environments.postgres
+    epochs = {service: _renewed(server, service) for service in STORES}
+    show.restored(sum(manifest.events.values()), manifest.taken_at, epochs)
+
+
+def _checked(folder: Path) -> Manifest:
+    try:
+        manifest = Manifest(**json.loads((folder / MANIFEST).read_text()))
+    except (OSError, ValueError, TypeError) as error:
+        raise StackFailure(f"{folder} holds no backup: {error}") from error
+    if manifest.format != FORMAT:
+        raise StackFailure(f"{folder} has format {manifest.format}, this release reads {FORMAT}")
+    for name, expected in manifest.files.items():
+        file = folder / name
+        if not file.exists() or checksum(file) != expected:
+            raise StackFailure(f"{file} is missing, or not what the backup wrote")
+    return manifest
+
+
+def _adopt_keys(folder: Path, manifest: Manifest, environments: Environments) -> None:
+    keys = folder / KEYS
+    if keys.exists():
+        environments.secrets.adopt(json.loads(keys.read_text()))
+    if fingerprint(environments.secrets.key("kek")) != manifest.kek:
+        raise StackFailure(
+            "this stack has another key than the one that sealed the backup's persons",
+            hint="restore a backup made with --with-keys, or put back the old secrets.json",
+        )
+
+
+def _replace(environments: Environments, folder: Path, database: str) -> None:
+    server = environments.postgres
+    databases.drop(server, database)
+    databases.prepare(server, database, environments.passwords(database))
+    argv = (
+        str(binary("pg_restore")),
+        "--exit-on-error",
+        f"--dbname={server.public_dsn(database)}",
+        str(dump_file(folder, database)),
+    )
+    done = run(argv, env=server.login())
+    if done.returncode != 0:
+        raise StackFailure(f"pg_restore of {database} failed: {done.stderr.strip()}")
+    show.step(database, "restored")
+
+
+def _renewed(server: Server, service: str) -> str:
+    """A new epoch, and a relay that begins at the first event again: the topics are empty."""
+    with psycopg.connect(server.dsn(service)) as connection:
+        connection.execute("UPDATE es.relay_cursor SET pos = 0")
+        row = connection.execute("SELECT es.next_epoch()").fetchone()
+    return str(row[0]) if row else ""

@@ -1,0 +1,71 @@
+"""`bayline topics`: what Kafka holds."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Annotated
+
+import typer
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+from rich.table import Table
+
+from devstack import show
+from devstack.failure import StackFailure
+from devstack.stack import Stack
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    name: str
+    partitions: int
+    records: int
+
+
+def topics(as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False) -> None:
+    """The topics, and how many records each holds."""
+    bootstrap = Stack.here().parts.environments.bootstrap
+    try:
+        found = asyncio.run(_topics(bootstrap))
+    except (KafkaError, OSError) as error:
+        raise StackFailure(f"Kafka does not answer: {error}", hint="bayline up") from error
+    if as_json:
+        show.json([asdict(topic) for topic in found])
+    else:
+        _show(found)
+
+
+async def _topics(bootstrap: str) -> list[Topic]:
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    try:
+        await admin.start()
+        names = sorted(name for name in await admin.list_topics() if not name.startswith("__"))
+        described = {one["topic"]: one for one in await admin.describe_topics(names)}
+    finally:
+        await admin.close()
+    partitions = {
+        name: [TopicPartition(name, one["partition"]) for one in described[name]["partitions"]]
+        for name in names
+    }
+    async with AIOKafkaConsumer(bootstrap_servers=bootstrap) as consumer:
+        return [
+            Topic(name, len(parts), await _records(consumer, parts))
+            for name, parts in partitions.items()
+        ]
+
+
+async def _records(consumer: AIOKafkaConsumer, partitions: Sequence[TopicPartition]) -> int:
+    first = await consumer.beginning_offsets(partitions)
+    end = await consumer.end_offsets(partitions)
+    return int(sum(end[one] - first[one] for one in partitions))
+
+
+def _show(found: Sequence[Topic]) -> None:
+    table = Table()
+    table.add_column("topic")
+    table.add_column("partitions", justify="right")
+    table.add_column("records", justify="right")
+    for topic in found:
+        table.add_row(topic.name, str(topic.partitions), str(topic.records))
+    show.console.print(table)

@@ -1,0 +1,148 @@
+"""Where one event is: store, topic, and the cursor of each consumer."""
+
+import asyncio
+import base64
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from hashlib import sha256
+from typing import Any
+from uuid import UUID
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+from psycopg.rows import class_row
+
+from devstack import topology
+from devstack.consumers import Stores
+from devstack.failure import StackFailure
+from eventstore.chain import hash_of
+
+EVENT = """
+SELECT e.log, e.shard, e.pos, e.tenant, e.stream, e.ver, e.event_id, e.type, e.occurred_at,
+       e.recorded_at, e.data, e.meta, e.hash, s.epoch,
+       coalesce(p.hash, es.genesis(e.log, e.shard)) AS previous_hash
+FROM es.event e CROSS JOIN es.store s
+LEFT JOIN es.event p ON p.log = e.log AND p.shard = e.shard AND p.pos = e.pos - 1
+WHERE e.event_id = %s"""
+RELAYED = "SELECT pos FROM es.relay_cursor WHERE log = %s AND shard = %s"
+CURSORS = "SELECT name, pos FROM consumer.cursor WHERE log = %s AND shard = %s ORDER BY name"
+PARKED = "SELECT name, error FROM consumer.parked WHERE log = %s AND shard = %s AND pos = %s"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvent:
+    log: str
+    shard: int
+    pos: int
+    tenant: str
+    stream: UUID
+    ver: int
+    event_id: UUID
+    type: str
+    occurred_at: datetime
+    recorded_at: datetime
+    data: bytes
+    meta: bytes
+    hash: bytes
+    epoch: UUID
+    previous_hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """The record on the topic. `identical`: its bytes are those of the store."""
+
+    partition: int
+    offset: int
+    at: float  # Unix seconds
+    identical: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """A consumer of that log: `behind` counts the events up to and with this one; 0 is past it."""
+
+    name: str
+    behind: int
+    parked: str = ""  # the error it was parked for
+
+
+@dataclass(frozen=True, slots=True)
+class Whereabouts:
+    event: StoredEvent
+    chain_holds: bool
+    relayed: bool
+    published: Published | None
+    readers: Sequence[Reader]
+
+    def document(self) -> dict[str, Any]:
+        event = self.event
+        bytes_ = {
+            "data": base64.b64encode(event.data).decode(),
+            "meta": base64.b64encode(event.meta).decode(),
+            "data_sha256": sha256(event.data).hexdigest(),
+            "hash": event.hash.hex(),
+            "previous_hash": event.previous_hash.hex(),
+        }
+        return {
+            "event": asdict(event) | bytes_,
+            "chain_holds": self.chain_holds,
+            "relayed": self.relayed,
+            "published": asdict(self.published) if self.published else None,
+            "readers": [asdict(reader) for reader in self.readers],
+        }
+
+
+def whereabouts(stores: Stores, event_id: UUID, bootstrap: str) -> Whereabouts:
+    event = _stored(stores, event_id)
+    owner = stores.connections[topology.owner_of(event.log)]
+    row = owner.execute(RELAYED, (event.log, event.shard)).fetchone()
+    relayed = bool(row and row[0] >= event.pos)
+    try:
+        published = asyncio.run(_published(bootstrap, event))
+    except (KafkaError, OSError) as error:
+        raise StackFailure(f"Kafka does not answer: {error}", hint="bayline up") from error
+    holds = hash_of(event, event.previous_hash) == event.hash
+    return Whereabouts(event, holds, relayed, published, _readers(stores, event))
+
+
+def _stored(stores: Stores, event_id: UUID) -> StoredEvent:
+    for connection in stores.connections.values():
+        with connection.cursor(row_factory=class_row(StoredEvent)) as cursor:
+            event = cursor.execute(EVENT, (event_id,)).fetchone()
+        if event is not None:
+            return event
+    raise StackFailure(
+        f"no store has an event {event_id}",
+        hint="ids stand in the header ce_id, and in `GET /v1/jobs/{id}/history`",
+    )
+
+
+def _readers(stores: Stores, event: StoredEvent) -> list[Reader]:
+    place = event.log, event.shard
+    readers = []
+    for connection in stores.connections.values():
+        parked: dict[str, str] = dict(connection.execute(PARKED, (*place, event.pos)).fetchall())
+        for name, pos in connection.execute(CURSORS, place):
+            readers.append(Reader(name, max(0, event.pos - pos), parked.get(name, "")))
+    return readers
+
+
+async def _published(bootstrap: str, event: StoredEvent) -> Published | None:
+    """Reads the event's partition from its beginning until it meets the event."""
+    partition = TopicPartition(event.log, event.shard % topology.PARTITIONS)
+    async with AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False) as consumer:
+        consumer.assign([partition])
+        await consumer.seek_to_beginning(partition)
+        end = (await consumer.end_offsets([partition]))[partition]
+        while await consumer.position(partition) < end:
+            for record in (await consumer.getmany(timeout_ms=1000)).get(partition, []):
+                if dict(record.headers).get("ce_id") == str(event.event_id).encode():
+                    return Published(
+                        record.partition,
+                        record.offset,
+                        record.timestamp / 1000,
+                        identical=record.value == event.data,
+                    )
+    return None
