@@ -86,7 +86,7 @@ class Broker:
             (
                 *self._java("64m"),
                 "kafka.tools.StorageTool",
-                *("format", "-t", cluster_id(self.folder)),
+                *("format", f"--cluster-id={cluster_id(self.folder)}"),
                 *("-c", str(self.folder / "server.properties")),
             )
         )
