@@ -1,0 +1,153 @@
+"""The event store on PostgreSQL: one round trip to read, one to append (migrations/0001_es.sql)."""
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Generic, LiteralString, NoReturn, TypeVar
+
+from psycopg import AsyncConnection, DatabaseError, OperationalError
+from psycopg.types.range import TimestamptzRange
+from psycopg_pool import AsyncConnectionPool
+
+from eventstore.mapping import OneofCodec
+from eventstore.meta import metas_of
+from eventstore.sealing import Sealing
+from eventstore.store import (
+    Appended,
+    Claim,
+    ClaimTaken,
+    KeyReused,
+    Metadata,
+    New,
+    Position,
+    Recorded,
+    StoreUnavailable,
+    Stream,
+    StreamId,
+    Used,
+    WrongVersion,
+    refuse_future,
+)
+from kernel.clock import Clock, SystemClock
+from kernel.ids import IdGenerator, Uuid7
+
+E = TypeVar("E")
+
+READ = "SELECT * FROM es.read(%s::text, %s::text, %s::uuid, %s::text)"
+APPEND = """
+SELECT o_shard, o_pos, o_ver, o_replayed FROM es.append(
+  %b::text, %b::text, %b::uuid, %b::int, %b::text, %b::bytea,
+  %b::uuid[], %b::text[], %b::timestamptz[], %b::bytea[], %b::bytea[],
+  %b::text[], %b::text[], %b::text[], %b::tstzrange[])
+"""
+NEXT_NUMBER = "SELECT es.next_number(%s::text, %s::text)"
+
+
+class PostgresEventStore(Generic[E]):
+    """One log of this database.
+
+    The pool's connections are in autocommit and carry a `lock_timeout` and `statement_timeout`:
+    what runs into them was rolled back, and `execute` tries it again with the same key.
+    """
+
+    def __init__(
+        self,
+        pool: AsyncConnectionPool[AsyncConnection[Any]],
+        codec: OneofCodec[E],
+        sealing: Sealing,
+        *,
+        log: str,
+        clock: Clock | None = None,
+        ids: IdGenerator | None = None,
+    ) -> None:
+        self.log = log
+        self._pool = pool
+        self._codec = codec
+        self._sealing = sealing
+        self._clock = clock or SystemClock()
+        self._ids = ids or Uuid7()
+
+    async def read(self, tenant: str, stream: StreamId, *, key: str = "") -> Stream[E]:
+        rows = await self._rows(READ, self.log, tenant, stream, key)
+        used = _used(rows[0][7:])
+        events = tuple(self._recorded(row[:7]) for row in rows if row[0] is not None)
+        return Stream(used.stream if used else stream, events, used)
+
+    async def append(
+        self,
+        stream: StreamId,
+        expected: int,
+        events: Sequence[New[E]],
+        claims: Collection[Claim],
+        known_scopes: Collection[str],
+        metadata: Metadata,
+        *,
+        site: str,
+        fact_versions: Mapping[str, int],
+    ) -> Appended:
+        refuse_future(events, self._clock.now())
+        records = [self._codec.encode(new.event) for new in events]
+        await self._sealing.seal(records, metadata.tenant, stream, expected)
+        schema = self._codec.dataschema
+        metas = metas_of(
+            events, metadata, site=site, dataschema=schema, fact_versions=fact_versions
+        )
+        try:
+            ((shard, pos, version, replayed),) = await self._rows(
+                APPEND,
+                self.log,
+                metadata.tenant,
+                stream,
+                expected,
+                metadata.request_id,
+                metadata.fingerprint,
+                [self._ids.new() for _ in events],
+                [self._codec.type_of(new.event) for new in events],
+                [new.occurred_at for new in events],
+                [record.SerializeToString(deterministic=True) for record in records],
+                metas,
+                list(known_scopes),
+                [claim.scope for claim in claims],
+                [claim.key for claim in claims],
+                [TimestamptzRange(claim.start, claim.end) for claim in claims],
+            )
+        except DatabaseError as error:
+            _refused(error, metadata)
+        return Appended(version, Position(self.log, shard, pos), replayed)
+
+    async def next_number(self, tenant: str, series: str) -> int:
+        ((number,),) = await self._rows(NEXT_NUMBER, tenant, series)
+        return int(number)
+
+    async def _rows(self, query: LiteralString, *parameters: object) -> list[tuple[Any, ...]]:
+        try:
+            async with self._pool.connection() as connection:
+                cursor = await connection.execute(query, parameters, binary=True)
+                return await cursor.fetchall()
+        except OperationalError as error:
+            raise StoreUnavailable("the event store does not answer") from error
+
+    def _recorded(self, row: Sequence[Any]) -> Recorded[E]:
+        version, kind, occurred_at, recorded_at, event_id, data, meta = row
+        event = self._codec.decode(kind, data, version)
+        return Recorded(version, event, occurred_at, recorded_at, event_id, meta)
+
+
+def _used(row: Sequence[Any]) -> Used | None:
+    fingerprint, stream, version, log, shard, pos = row
+    if fingerprint is None:
+        return None
+    return Used(fingerprint, stream, version, Position(log, shard, pos))
+
+
+def _refused(error: DatabaseError, metadata: Metadata) -> NoReturn:
+    """es.append says by SQLSTATE which promise would be broken."""
+    match error.sqlstate:
+        case "ES409":
+            raise WrongVersion(int(error.diag.message_primary or 0)) from error
+        case "ES422":
+            raise KeyReused("the key was used by another request", key=metadata.request_id)
+        case "ES423":
+            taken = json.loads(error.diag.message_detail or "{}")
+            raise ClaimTaken(taken["scope"], taken["key"], StreamId(taken["holder"])) from error
+        case _:
+            raise error

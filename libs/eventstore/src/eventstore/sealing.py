@@ -1,0 +1,181 @@
+"""Personal words sealed on their way into the log, and opened on their way to a reader."""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, TypeAlias, TypeVar
+from uuid import UUID
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from google.protobuf.message import Message
+
+from bayline.event.v1.metadata_pb2 import Sensitive
+from eventstore.keyring import Key, SubjectKeys
+from eventstore.sensitive import sensitive_in
+from kernel.clock import Clock, SystemClock
+from kernel.personal import ERASED, Personal, Sealed
+
+T = TypeVar("T")
+
+Value: TypeAlias = Any
+
+CACHED_FOR = timedelta(seconds=60)
+CACHED_KEYS = 10_000
+NONCE_BYTES = 12
+
+
+class SealBroken(Exception):
+    """Sealed words that do not belong where they stand, or were changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cached:
+    key: Key
+    until: datetime
+
+
+class Sealing:
+    """Seals with a subject's key (AES-256-GCM), bound to tenant, stream, version and field.
+
+    Keys are kept for at most a minute, so that a forgotten subject is soon forgotten here too;
+    `drop` forgets one at once.
+    """
+
+    def __init__(self, keys: SubjectKeys, clock: Clock | None = None) -> None:
+        self._keys = keys
+        self._clock = clock or SystemClock()
+        self._cached: dict[tuple[str, str], Cached] = {}
+
+    async def seal(
+        self, records: Sequence[Message], tenant: str, stream: UUID, after_version: int
+    ) -> None:
+        """Seals in place. The version is part of the seal: a lost race seals again.
+
+        Raises SubjectForgotten.
+        """
+        found = [
+            (after_version + number, field, words)
+            for number, record in enumerate(records, start=1)
+            for field, words in sensitive_in(_case_of(record))
+        ]
+        if not found:
+            return
+        keys = await self._made(tenant, {words.subject for _, _, words in found})
+        for version, field, words in found:
+            _seal(words, keys[words.subject], _place(tenant, stream, version, field))
+
+    async def reveal(self, tenant: str, stream: UUID, value: T) -> T:
+        """The same value with every sealed text opened: the words, or their erasure.
+
+        Walks dataclasses, tuples, lists, sets and mappings. Raises SealBroken.
+        """
+        sealed = {each for each in _personal_in(value) if each.sealed is not None}
+        if not sealed:
+            return value
+        keys = await self._known(tenant, {each.subject for each in sealed})
+        opened = {each: _opened(each, keys.get(each.subject), tenant, stream) for each in sealed}
+        revealed: T = _rebuilt(value, opened)
+        return revealed
+
+    def drop(self, tenant: str, subject: str) -> None:
+        self._cached.pop((tenant, subject), None)
+
+    async def _made(self, tenant: str, subjects: set[str]) -> Mapping[str, Key]:
+        known = await self._known(tenant, subjects)
+        keys = {}
+        for subject in subjects:
+            keys[subject] = known.get(subject) or await self._keys.create(tenant, subject)
+            self._keep(tenant, subject, keys[subject])
+        return keys
+
+    async def _known(self, tenant: str, subjects: set[str]) -> Mapping[str, Key | None]:
+        now = self._clock.now()
+        known: dict[str, Key | None] = {
+            subject: cached.key
+            for subject in subjects
+            if (cached := self._cached.get((tenant, subject))) and cached.until > now
+        }
+        if missing := subjects - known.keys():
+            known |= await self._keys.unwrap(tenant, missing)
+            for subject in missing:
+                if key := known.get(subject):
+                    self._keep(tenant, subject, key)
+        return known
+
+    def _keep(self, tenant: str, subject: str, key: Key) -> None:
+        held = self._cached.get((tenant, subject))
+        if held and held.key == key and held.until > self._clock.now():
+            return
+        if len(self._cached) >= CACHED_KEYS:
+            self._cached.clear()
+        self._cached[tenant, subject] = Cached(key, self._clock.now() + CACHED_FOR)
+
+
+def _case_of(record: Message) -> Message:
+    (oneof,) = record.DESCRIPTOR.oneofs
+    case: Message = getattr(record, record.WhichOneof(oneof.name))
+    return case
+
+
+def _seal(words: Sensitive, key: Key, place: bytes) -> None:
+    words.nonce = os.urandom(NONCE_BYTES)
+    words.key_id = key.id
+    words.ciphertext = AESGCM(key.secret).encrypt(words.nonce, words.ciphertext, place)
+
+
+def _opened(personal: Personal, key: Key | None, tenant: str, stream: UUID) -> Personal:
+    sealed = personal.sealed
+    assert sealed is not None
+    if key is None:
+        return Personal(personal.subject, ERASED)
+    place = _place(tenant, stream, sealed.version, sealed.field)
+    return Personal(personal.subject, _text(sealed, key, place))
+
+
+def _text(sealed: Sealed, key: Key, place: bytes) -> str:
+    try:
+        return AESGCM(key.secret).decrypt(sealed.nonce, sealed.ciphertext, place).decode()
+    except InvalidTag as error:
+        raise SealBroken(f"{sealed.field} of version {sealed.version}") from error
+
+
+def _place(tenant: str, stream: UUID, version: int, field: str) -> bytes:
+    """Additional authenticated data: no seal can be carried to another place."""
+    parts = (tenant.encode(), stream.bytes, version.to_bytes(4, "big"), field.encode())
+    return b"".join(len(part).to_bytes(4, "big") + part for part in parts)
+
+
+def _personal_in(value: Value) -> Iterator[Personal]:
+    if isinstance(value, Personal):
+        yield value
+    elif is_dataclass(value) and not isinstance(value, type):
+        for field in fields(value):
+            yield from _personal_in(getattr(value, field.name))
+    elif isinstance(value, Mapping):
+        for each in value.values():
+            yield from _personal_in(each)
+    elif isinstance(value, tuple | list | frozenset | set):
+        for each in value:
+            yield from _personal_in(each)
+
+
+def _rebuilt(value: Value, opened: Mapping[Personal, Personal]) -> Value:
+    """The value itself where nothing in it was sealed."""
+    if isinstance(value, Personal):
+        return opened.get(value, value)
+    if is_dataclass(value) and not isinstance(value, type):
+        return _changed(value, opened)
+    if isinstance(value, Mapping):
+        return {key: _rebuilt(each, opened) for key, each in value.items()}
+    if isinstance(value, tuple | list | frozenset | set):
+        return type(value)(_rebuilt(each, opened) for each in value)
+    return value
+
+
+def _changed(value: Value, opened: Mapping[Personal, Personal]) -> Value:
+    inner = {field.name: getattr(value, field.name) for field in fields(value) if field.init}
+    after = {name: _rebuilt(each, opened) for name, each in inner.items()}
+    changes = {name: each for name, each in after.items() if each is not inner[name]}
+    return replace(value, **changes) if changes else value

@@ -1,0 +1,56 @@
+from collections.abc import AsyncIterator
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import AsyncConnection, sql
+from psycopg_pool import AsyncConnectionPool
+
+from devstack.databases import Database
+from runtime.migrate import migrate
+from testkit.events import LOAN_LOG
+from testkit.servers import NewDatabase
+
+pytest.register_assert_rewrite("testkit.store_contract", "testkit.golden")
+
+Pool = AsyncConnectionPool[AsyncConnection[Any]]
+
+LIMITS = "-c lock_timeout=2s -c statement_timeout=5s"
+TABLES = ("es.head", "es.event", "es.idem", "es.claim", "es.relay_cursor", "es.relay_lease")
+
+
+@pytest.fixture(scope="session")
+def migrated(database: NewDatabase) -> Database:
+    """A database with the schema `es`, once for all tests of this process."""
+    made = database("workshop")
+    migrate(made.owner_dsn, "workshop", folders=["eventstore/migrations"])
+    return made
+
+
+@pytest.fixture
+def es(migrated: Database) -> Database:
+    """The same, emptied: by the superuser, past the triggers."""
+    with psycopg.connect(migrated.superuser_dsn, autocommit=True) as connection:
+        connection.execute("SET session_replication_role = replica")
+        for table in TABLES:
+            connection.execute(sql.SQL("TRUNCATE {}").format(sql.SQL(table)))
+        connection.execute("SELECT es.create_log(%s)", (LOAN_LOG,))
+    return migrated
+
+
+@pytest.fixture
+async def app_pool(es: Database) -> AsyncIterator[Pool]:
+    async with a_pool(es.app_dsn) as pool:
+        yield pool
+
+
+@pytest.fixture
+async def relay_pool(es: Database) -> AsyncIterator[Pool]:
+    async with a_pool(es.relay_dsn) as pool:
+        yield pool
+
+
+def a_pool(dsn: str) -> Pool:
+    return AsyncConnectionPool(
+        dsn, min_size=1, max_size=12, open=False, kwargs={"autocommit": True, "options": LIMITS}
+    )
