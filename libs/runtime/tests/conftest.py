@@ -6,7 +6,6 @@ import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import grpc_tools
 import pytest
@@ -77,7 +76,7 @@ async def jwks(issuer: Issuer) -> AsyncIterator[JwksServer]:
         yield server
 
 
-def settings_for(issuer: Issuer, jwks_url: str, **more: Any) -> Settings:
+def settings_for(issuer: Issuer, jwks_url: str) -> Settings:
     return Settings(
         admin={"port": 0},
         grpc={"port": 0},
@@ -92,7 +91,6 @@ def settings_for(issuer: Issuer, jwks_url: str, **more: Any) -> Settings:
         database={"app_dsn": "unused", "projector_dsn": "unused", "relay_dsn": "unused"},
         keyring={"dsn": "unused", "kek": KEY},
         kafka={"bootstrap": "unused"},
-        **more,
     )
 
 

@@ -1,7 +1,7 @@
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeAlias
 
 import grpc
 import pytest
@@ -10,9 +10,14 @@ from kernel import errors as kinds
 from kernel.errors import DomainError, Violation
 from runtime import context
 from runtime.errors import Internal, problem_of
+from runtime.identity import Caller
 from runtime.positions import Place
 from runtime.service import Service
 from testkit.tokens import Issuer
+
+Stub: TypeAlias = Any  # compiled while the tests run: no checker can know it
+Message: TypeAlias = Any
+Context: TypeAlias = Any
 
 ALL_KINDS = [
     kinds.InvalidArgument,
@@ -33,21 +38,21 @@ class Scales:
     def __init__(self, pb: ModuleType) -> None:
         self.pb = pb
         self.error: Exception | None = None
-        self.callers: list[context.Caller] = []
+        self.callers: list[Caller] = []
 
-    async def Weigh(self, request: Any, _: Any) -> Any:  # noqa: N802 -- gRPC's name
+    async def Weigh(self, request: Message, _: Context) -> Message:  # noqa: N802 -- gRPC's name
         self.callers.append(context.caller())
         if self.error is not None:
             raise self.error
         return self.pb.Weight(grams=request.grams)
 
-    async def Watch(self, request: Any, _: Any) -> AsyncIterator[Any]:  # noqa: N802
+    async def Watch(self, request: Message, _: Context) -> AsyncIterator[Message]:  # noqa: N802
         yield self.pb.Weight(grams=1)
         if self.error is not None:
             raise self.error
         yield self.pb.Weight(grams=2)
 
-    async def Peek(self, request: Any, _: Any) -> Any:  # noqa: N802
+    async def Peek(self, request: Message, _: Context) -> Message:  # noqa: N802
         self.callers.append(context.caller())
         return self.pb.Weight(grams=3)
 
@@ -58,7 +63,7 @@ def scales(pb: ModuleType) -> Scales:
 
 
 @pytest.fixture
-async def stub(service: Service, scales: Scales, pb_grpc: ModuleType) -> AsyncIterator[Any]:
+async def stub(service: Service, scales: Scales, pb_grpc: ModuleType) -> AsyncIterator[Message]:
     service.grpc(pb_grpc.add_ProbeServiceServicer_to_server, scales)
     await service.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{service.port}") as channel:
@@ -66,7 +71,7 @@ async def stub(service: Service, scales: Scales, pb_grpc: ModuleType) -> AsyncIt
 
 
 @pytest.fixture
-def request_(pb: ModuleType) -> Any:
+def request_(pb: ModuleType) -> Message:
     return pb.WeighRequest(
         request_id="key-00000001",
         short_title="crate",
@@ -83,7 +88,7 @@ def bearer(token: str, **more: str) -> tuple[tuple[str, str], ...]:
 
 
 async def test_a_known_caller_is_answered(
-    stub: Any, scales: Scales, request_: Any, issuer: Issuer
+    stub: Stub, scales: Scales, request_: Message, issuer: Issuer
 ) -> None:
     answer = await stub.Weigh(request_, metadata=bearer(issuer.token(tenant="acme")))
 
@@ -93,7 +98,7 @@ async def test_a_known_caller_is_answered(
 
 @pytest.mark.parametrize("kind", ALL_KINDS)
 async def test_a_refusal_reaches_the_client_with_reason_facts_and_fields(
-    kind: type[DomainError], stub: Any, scales: Scales, request_: Any, issuer: Issuer
+    kind: type[DomainError], stub: Stub, scales: Scales, request_: Message, issuer: Issuer
 ) -> None:
     broken = type("ScalesBusy", (kind,), {})
     scales.error = broken("somebody is on it", violations=[Violation("/grams", "is wet")], by="j-1")
@@ -111,7 +116,7 @@ async def test_a_refusal_reaches_the_client_with_reason_facts_and_fields(
 
 
 async def test_a_bug_tells_nothing_but_the_correlation(
-    stub: Any, scales: Scales, request_: Any, issuer: Issuer
+    stub: Stub, scales: Scales, request_: Message, issuer: Issuer
 ) -> None:
     scales.error = ZeroDivisionError("secret arithmetic")
 
@@ -123,7 +128,7 @@ async def test_a_bug_tells_nothing_but_the_correlation(
 
 
 async def test_a_stream_that_breaks_says_why(
-    stub: Any, scales: Scales, request_: Any, issuer: Issuer
+    stub: Stub, scales: Scales, request_: Message, issuer: Issuer
 ) -> None:
     scales.error = kinds.Unavailable("the scales fell over")
     call = stub.Watch(request_, metadata=bearer(issuer.token()))
@@ -134,7 +139,9 @@ async def test_a_stream_that_breaks_says_why(
     assert problem_of(raised.value).message == "the scales fell over"
 
 
-async def test_nobody_is_answered_without_a_token(stub: Any, scales: Scales, request_: Any) -> None:
+async def test_nobody_is_answered_without_a_token(
+    stub: Stub, scales: Scales, request_: Message
+) -> None:
     for call in (stub.Weigh(request_), stub.Peek(scales.pb.PeekRequest())):
         with pytest.raises(grpc.aio.AioRpcError) as raised:
             await call
@@ -143,7 +150,7 @@ async def test_nobody_is_answered_without_a_token(stub: Any, scales: Scales, req
 
 
 async def test_a_role_without_a_policy_is_denied(
-    stub: Any, scales: Scales, request_: Any, issuer: Issuer
+    stub: Stub, scales: Scales, request_: Message, issuer: Issuer
 ) -> None:
     with pytest.raises(grpc.aio.AioRpcError) as raised:
         await stub.Weigh(request_, metadata=bearer(issuer.token(roles=["driver"])))
@@ -153,7 +160,7 @@ async def test_a_role_without_a_policy_is_denied(
 
 
 async def test_an_internal_method_is_for_services_only(
-    stub: Any, scales: Scales, issuer: Issuer
+    stub: Stub, scales: Scales, issuer: Issuer
 ) -> None:
     with pytest.raises(grpc.aio.AioRpcError) as raised:
         await stub.Peek(scales.pb.PeekRequest(), metadata=bearer(issuer.token()))
@@ -166,7 +173,7 @@ async def test_an_internal_method_is_for_services_only(
 
 
 async def test_only_a_service_may_name_a_tenant(
-    stub: Any, scales: Scales, request_: Any, issuer: Issuer
+    stub: Stub, scales: Scales, request_: Message, issuer: Issuer
 ) -> None:
     await stub.Weigh(request_, metadata=bearer(issuer.token(tenant="acme"), bayline_tenant="other"))
     await stub.Weigh(
@@ -180,7 +187,7 @@ async def test_only_a_service_may_name_a_tenant(
 
 
 async def test_every_wrong_field_is_named_at_once(
-    stub: Any, scales: Scales, issuer: Issuer
+    stub: Stub, scales: Scales, issuer: Issuer
 ) -> None:
     with pytest.raises(grpc.aio.AioRpcError) as raised:
         await stub.Weigh(scales.pb.WeighRequest(), metadata=bearer(issuer.token()))
@@ -195,7 +202,7 @@ async def test_every_wrong_field_is_named_at_once(
     ]
 
 
-async def test_health_answers_without_a_token(service: Service, stub: Any) -> None:
+async def test_health_answers_without_a_token(service: Service, stub: Stub) -> None:
     from grpc_health.v1 import health_pb2, health_pb2_grpc  # noqa: PLC0415 -- only here
 
     async with grpc.aio.insecure_channel(f"127.0.0.1:{service.port}") as channel:
@@ -207,11 +214,11 @@ async def test_health_answers_without_a_token(service: Service, stub: Any) -> No
 
 
 async def test_a_reader_waits_for_what_it_has_seen(
-    service: Service, stub: Any, request_: Any, issuer: Issuer
+    service: Service, stub: Stub, request_: Message, issuer: Issuer
 ) -> None:
     asked: list[Place] = []
 
-    async def wait(places: Any, deadline: float) -> bool:
+    async def wait(places: Sequence[Place], deadline: float) -> bool:
         asked.extend(places)
         return deadline > asyncio.get_running_loop().time()
 
@@ -225,9 +232,9 @@ async def test_a_reader_waits_for_what_it_has_seen(
 
 
 async def test_a_reader_is_sent_away_when_it_would_see_the_past(
-    service: Service, stub: Any, request_: Any, issuer: Issuer
+    service: Service, stub: Stub, request_: Message, issuer: Issuer
 ) -> None:
-    async def never(places: Any, deadline: float) -> bool:
+    async def never(places: Sequence[Place], deadline: float) -> bool:
         return False
 
     service.waits(never)
@@ -240,7 +247,7 @@ async def test_a_reader_is_sent_away_when_it_would_see_the_past(
 
 
 async def test_a_position_of_another_tenant_is_unreadable(
-    service: Service, stub: Any, request_: Any, issuer: Issuer
+    service: Service, stub: Stub, request_: Message, issuer: Issuer
 ) -> None:
     after = service.seals.seal_places("other", [Place("log", 1, 1)])
 

@@ -121,7 +121,7 @@ class Service:
 
     def _channel(self, peer: str, tokens: WorkloadTokens | None) -> Channel:
         if peer not in self.settings.peers:
-            raise SystemExit(f"{self.name}__PEERS__{peer}: field required".upper())
+            raise SystemExit(f"{self.name}__PEERS__{peer}".upper() + ": field required")
         made = channel(self.settings.peers[peer], tokens)
         self._stack.push_async_callback(made.close)
         return made

@@ -3,7 +3,7 @@
 import base64
 import sys
 from collections.abc import Iterable, Mapping
-from typing import Annotated, ClassVar, Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import (
     AliasChoices,
@@ -15,7 +15,7 @@ from pydantic import (
     SecretStr,
     ValidationError,
 )
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 KEY_BYTES = 32
 
@@ -40,7 +40,7 @@ def _keys(text: object) -> object:
 
 
 Key = Annotated[SecretBytes, BeforeValidator(_key)]
-Keys = Annotated[tuple[SecretBytes, ...], BeforeValidator(_keys), Field(min_length=1)]
+Keys = Annotated[tuple[SecretBytes, ...], NoDecode, BeforeValidator(_keys)]
 
 
 class Block(BaseModel):
@@ -125,7 +125,6 @@ class ServiceSettings(BaseSettings):
         default="",
         validation_alias=AliasChoices("OTEL_EXPORTER_OTLP_ENDPOINT", "otlp_endpoint"),
     )
-    standard: ClassVar[Mapping[str, str]] = {"otlp_endpoint": "OTEL_EXPORTER_OTLP_ENDPOINT"}
 
     @classmethod
     def service(cls) -> str:
@@ -148,10 +147,18 @@ def load(settings: type[SettingsT]) -> SettingsT:
         return settings()
     except ValidationError as error:
         prefix = str(settings.model_config.get("env_prefix", ""))
-        lines = (_complaint(prefix, item["loc"], item["msg"]) for item in error.errors())
-        sys.exit("\n".join(lines))
+        complaints = [
+            f"{prefix}{'__'.join(path)}".upper() + f": {item['msg'][:1].lower()}{item['msg'][1:]}"
+            for item in error.errors()
+            for path in _variables(settings, [str(part) for part in item["loc"]])
+        ]
+        sys.exit("\n".join(complaints))
 
 
-def _complaint(prefix: str, location: Iterable[int | str], message: str) -> str:
-    variable = prefix + "__".join(str(part) for part in location).upper()
-    return f"{variable}: {message[:1].lower()}{message[1:]}"
+def _variables(settings: type[ServiceSettings], path: list[str]) -> Iterable[list[str]]:
+    """A block of which nothing is set stands for each variable it needs."""
+    field = settings.model_fields.get(path[0]) if len(path) == 1 else None
+    block = field.annotation if field is not None else None
+    if not (isinstance(block, type) and issubclass(block, Block)):
+        return [path]
+    return [[*path, name] for name, part in block.model_fields.items() if part.is_required()]

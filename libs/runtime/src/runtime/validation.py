@@ -28,6 +28,13 @@ NUMBERS = frozenset(
 )
 
 
+LARGEST_SECONDS = {
+    "google.protobuf.Timestamp": (-62_135_596_800, 253_402_300_799),  # the years 1 to 9999
+    "google.protobuf.Duration": (-315_576_000_000, 315_576_000_000),
+}
+MOST_TOLD = 40  # violations in one answer: a client's gRPC takes 8 KiB of metadata
+
+
 class RequestInvalid(InvalidArgument):
     pass
 
@@ -36,8 +43,8 @@ def check(request: Message) -> None:
     """Raises one `RequestInvalid` with every wrong field, as JSON pointers in lowerCamelCase."""
     found = violations(request)
     if found:
-        fields = ", ".join(violation.pointer for violation in found)
-        raise RequestInvalid(f"wrong in the request: {fields}", violations=found)
+        fields = "a field is" if len(found) == 1 else f"{len(found)} fields are"
+        raise RequestInvalid(f"{fields} wrong in the request", violations=found[:MOST_TOLD])
 
 
 def violations(message: Message, pointer: str = "") -> list[Violation]:
@@ -48,6 +55,8 @@ def violations(message: Message, pointer: str = "") -> list[Violation]:
 @cache
 def _compiled(descriptor: Descriptor) -> Sequence[FieldCheck]:
     """Only fields that something can be wrong with; what the server alone fills is not looked at."""
+    if descriptor.full_name in LARGEST_SECONDS:
+        return [_moment(descriptor.full_name)]
     checks = (_field(field) for field in descriptor.fields)
     return [check for check in checks if check is not None]
 
@@ -122,6 +131,17 @@ def _map(field: FieldDescriptor) -> FieldCheck:
             yield from violations(value, f"{pointer}{here}/{escaped}")
 
     return check_field
+
+
+def _moment(name: str) -> FieldCheck:
+    """A time or a span that no calendar has would fail later, as a bug."""
+    least, greatest = LARGEST_SECONDS[name]
+
+    def check_moment(message: Any, pointer: str) -> Iterator[Violation]:  # noqa: ANN401 -- either type
+        if not (least <= message.seconds <= greatest and abs(message.nanos) < 1_000_000_000):
+            yield Violation(pointer, "is out of range")
+
+    return check_moment
 
 
 def _wrong(checks: Sequence[Check], value: object, pointer: str) -> Iterator[Violation]:

@@ -1,0 +1,85 @@
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+import structlog
+
+from runtime import logs
+from runtime.settings import Telemetry
+from testkit.tokens import Issuer
+
+VIN = "1HGBH41JXMN109186"
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_before() -> Iterator[None]:
+    root = logging.getLogger()
+    before, level = root.handlers, root.level
+    yield
+    root.handlers, root.level = before, level
+    structlog.reset_defaults()
+
+
+def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, object]]:
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def test_a_fact_is_one_line_of_json(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure(Telemetry(), "workshop")
+
+    structlog.get_logger().info("job_scheduled", job_id="j-1")
+
+    (line,) = lines(capsys)
+    assert (line["event"], line["job_id"], line["service"]) == ("job_scheduled", "j-1", "workshop")
+
+
+def test_libraries_speak_the_same_way(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure(Telemetry(), "workshop")
+
+    logging.getLogger("aiokafka").warning("lost %s", "a broker")
+
+    (line,) = lines(capsys)
+    assert (line["event"], line["level"]) == ("lost a broker", "warning")
+
+
+def test_what_is_private_does_not_get_through(
+    issuer: Issuer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logs.configure(Telemetry(), "workshop")
+    token = issuer.token()
+
+    structlog.get_logger().info(
+        "call_refused",
+        plate="B-AY 1042",
+        headers={"authorization": f"Bearer {token}"},
+        cause=f"no vehicle {VIN} for {token} at postgresql://app:canary@host/db",
+        contacts=["driver@example.test"],
+    )
+    try:
+        int(f"vehicle {VIN} again")
+    except ValueError:
+        structlog.get_logger().exception("call_failed")
+
+    written = capsys.readouterr().out
+    for secret in (VIN, token, "B-AY", "canary", "driver@"):
+        assert secret not in written
+    assert written.count(logs.REDACTED) >= 6
+
+
+def test_ids_and_numbers_get_through(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure(Telemetry(), "workshop")
+    ours = {"job_id": "0190e6a0-7c3f-7d2e-8b4a-3f5c9d1e2a6b", "method": "/x.v1.WorkshopService/Get"}
+
+    structlog.get_logger().info("job_read", version=7, **ours)
+
+    (line,) = lines(capsys)
+    assert ours.items() <= line.items()
+
+
+def test_columns_are_for_people(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure(Telemetry(logs="columns"), "workshop")
+
+    structlog.get_logger().warning("relay_behind", events=7)
+
+    assert "relay_behind" in capsys.readouterr().out

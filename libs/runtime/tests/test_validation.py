@@ -1,0 +1,137 @@
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any, TypeAlias
+
+import pytest
+
+from kernel.errors import Violation
+from runtime.validation import MOST_TOLD, RequestInvalid, check, violations
+
+Message: TypeAlias = Any  # compiled while the tests run: no checker can know it
+Change: TypeAlias = Callable[[Message], object]
+
+JOB = "jobs/0190e6a0-7c3f-7d2e-8b4a-3f5c9d1e2a6b"
+
+
+@pytest.fixture
+def request_(pb: ModuleType) -> Message:
+    return pb.WeighRequest(
+        short_title="crate", kind=1, marks=["a", "b"], main_part=pb.Part(part_number="p1")
+    )
+
+
+WRONG: dict[str, tuple[Change, Violation]] = {
+    "required text": (
+        lambda it: it.ClearField("short_title"),
+        Violation("/shortTitle", "is required"),
+    ),
+    "required enum": (lambda it: it.ClearField("kind"), Violation("/kind", "is required")),
+    "required message": (
+        lambda it: it.ClearField("main_part"),
+        Violation("/mainPart", "is required"),
+    ),
+    "required list": (lambda it: it.ClearField("marks"), Violation("/marks", "is required")),
+    "too short": (
+        lambda it: setattr(it, "short_title", "c"),
+        Violation("/shortTitle", "has fewer than 2 characters"),
+    ),
+    "too long": (
+        lambda it: setattr(it, "short_title", "c" * 9),
+        Violation("/shortTitle", "has more than 8 characters"),
+    ),
+    "pattern": (
+        lambda it: setattr(it, "code", "ABCD"),
+        Violation("/code", "does not match [A-Z]{3}"),
+    ),
+    "pattern with a line break": (
+        lambda it: setattr(it, "code", "ABC\n"),
+        Violation("/code", "does not match [A-Z]{3}"),
+    ),
+    "too little": (lambda it: setattr(it, "grams", -1), Violation("/grams", "is less than 0")),
+    "too much": (
+        lambda it: setattr(it, "grams", 1001),
+        Violation("/grams", "is greater than 1000"),
+    ),
+    "no number": (
+        lambda it: setattr(it, "share", float("nan")),
+        Violation("/share", "is not a number"),
+    ),
+    "another collection": (
+        lambda it: setattr(it, "job", JOB.replace("jobs", "sites")),
+        Violation("/job", f"is not a name like {JOB}"),
+    ),
+    "a bare id": (
+        lambda it: setattr(it, "job", JOB.removeprefix("jobs/")),
+        Violation("/job", f"is not a name like {JOB}"),
+    ),
+    "an id in capitals": (
+        lambda it: setattr(it, "job", "jobs/" + JOB.removeprefix("jobs/").upper()),
+        Violation("/job", f"is not a name like {JOB}"),
+    ),
+    "unknown enum": (lambda it: setattr(it, "kind", 9), Violation("/kind", "is not a known value")),
+    "too many": (
+        lambda it: it.parts.extend([type(it.main_part)(part_number="p")] * 3),
+        Violation("/parts", "has more than 2 elements"),
+    ),
+    "too few": (lambda it: it.marks.pop(), Violation("/marks", "has fewer than 2 elements")),
+    "an element": (
+        lambda it: it.marks.append("long"),
+        Violation("/marks/2", "has more than 3 characters"),
+    ),
+    "inside": (
+        lambda it: it.main_part.ClearField("part_number"),
+        Violation("/mainPart/partNumber", "is required"),
+    ),
+    "inside an element": (
+        lambda it: it.parts.add(part_number="longer"),
+        Violation("/parts/0/partNumber", "has more than 5 characters"),
+    ),
+    "inside a map": (
+        lambda it: it.shelves["a/b"].SetInParent(),
+        Violation("/shelves/a~1b/partNumber", "is required"),
+    ),
+    "one of two": (
+        lambda it: setattr(it, "left", ""),
+        Violation("/left", "has fewer than 2 characters"),
+    ),
+    "the other of two": (
+        lambda it: it.right.SetInParent(),
+        Violation("/right/partNumber", "is required"),
+    ),
+    "a time in no calendar": (
+        lambda it: setattr(it.occurred_at, "seconds", 10**15),
+        Violation("/occurredAt", "is out of range"),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_broken_rule_names_its_field(name: str, request_: Message) -> None:
+    change, expected = WRONG[name]
+
+    change(request_)
+
+    assert violations(request_) == [expected]
+
+
+def test_what_is_in_order_passes(request_: Message) -> None:
+    request_.job, request_.code, request_.share, request_.left = JOB, "ABC", 0, "le"
+    request_.shelves["top"].part_number = "p"
+
+    assert violations(request_) == []
+
+
+def test_what_only_the_server_fills_is_not_looked_at(request_: Message) -> None:
+    request_.number = "short"
+
+    assert violations(request_) == []
+
+
+def test_an_answer_names_as_many_fields_as_fit(request_: Message, pb: ModuleType) -> None:
+    request_.parts.extend([pb.Part()] * 500)
+
+    with pytest.raises(RequestInvalid) as raised:
+        check(request_)
+
+    assert raised.value.message == "501 fields are wrong in the request"
+    assert len(raised.value.violations) == MOST_TOLD
