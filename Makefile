@@ -1,0 +1,64 @@
+# Bayline: `make up`, `make demo`, `make test`. Every target sets up what it needs.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+BIN := .venv/bin
+T ?= libs services tests
+
+.PHONY: help setup up down demo logs protos fmt lint types arch test unit bench lock
+
+##@ Start
+help: ## This list
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {print "\n" substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## Install what is missing: system packages, Python packages, Kafka's jars
+	@scripts/bootstrap
+
+up: setup ## Start PostgreSQL, Kafka and all services; returns when they are ready
+	@$(BIN)/bayline up
+
+down: ## Stop what `make up` has started; data stays
+	@$(BIN)/bayline down
+
+demo: up ## Drive a realistic fleet through the public API
+	@$(BIN)/bayline demo
+
+logs: ## Follow what all processes write
+	@$(BIN)/bayline logs --follow
+
+##@ Code
+protos: setup ## Generate messages and stubs from protos/, and google/api for buf
+	@rm -rf .mypy_cache
+	@$(BIN)/python libs/contracts/hatch_build.py
+	@scripts/googleapis
+
+fmt: setup ## Format Python and protos
+	@$(BIN)/ruff check --quiet --fix --exit-zero .
+	@$(BIN)/ruff format --quiet .
+	@$(BIN)/buf format --write protos
+
+lint: setup ## Style of everything, breaking changes of protos, freshness of the lock
+	@scripts/lint
+
+types: setup ## mypy, strict
+	@$(BIN)/mypy libs services tests conftest.py
+
+arch: setup ## Who may import whom
+	@$(BIN)/lint-imports
+
+##@ Test
+test: protos lint types arch ## Everything, against real PostgreSQL and real Kafka on ports of its own
+	@scripts/coverage
+	@$(BIN)/pytest --numprocesses 2 --dist loadfile
+
+unit: setup ## What needs no server, in seconds; T=path for a part
+	@$(BIN)/pytest -m "not integration and not e2e" $(T)
+
+bench: setup ## Latency and CPU of commands and reads at 100 a second
+	@$(BIN)/python tests/load/bench.py
+
+##@ Dependencies
+lock: setup ## Pin requirements.in into requirements.lock
+	@scripts/lock
