@@ -4,9 +4,19 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 import aiohttp
+
+from devstack import topology
+from devstack.environments import Environments
+from devstack.failure import StackFailure
+from devstack.ports import HOST
+from devstack.stack import Stack
+from devstack.tokens import Person, Signer
+from kernel.clock import SystemClock
+from kernel.ids import Uuid7
 
 ATTEMPTS = 8
 UNCERTAIN = (aiohttp.ClientError, TimeoutError)
@@ -83,3 +93,18 @@ class Api:
             if position := answer.headers.get("bayline-position"):
                 self.after[path.split("/")[2].partition(":")[0]] = position
             return body
+
+
+def access_token(environments: Environments, person: Person, ttl: timedelta) -> str:
+    """As the development issuer would sign it."""
+    signer = Signer(environments.issuer, environments.secrets.signing_key(), SystemClock(), Uuid7())
+    return signer.sign(person.claims(), audience=topology.AUDIENCE, ttl=ttl)
+
+
+def caller(session: aiohttp.ClientSession, stack: Stack, person: Person) -> Api:
+    """A client of the local stack's gateway, signed in as this person."""
+    if "gateway" not in stack.running():
+        raise StackFailure("the gateway does not run", hint="start the stack first: make up")
+    environments = stack.parts.environments
+    base = f"http://{HOST}:{topology.GATEWAY.port + environments.offset}"
+    return Api(session, base, access_token(environments, person, timedelta(hours=8)))

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from devstack import backup, consumers, explain, projections, restore, show, topics
+from devstack import backup, consumers, demo, explain, projections, restore, show, streams, topics
 from devstack.failure import StackFailure
 from devstack.log_files import follow, merged
 from devstack.stack import Stack
@@ -94,11 +94,13 @@ def token(
     )
 
 
+app.command()(demo.demo)
 app.command()(topics.topics)
 app.command()(explain.explain)
 app.command()(backup.backup)
 app.command()(restore.restore)
 app.add_typer(projections.app, name="projections")
+app.add_typer(streams.app, name="streams")
 
 
 def _progress(stack: Stack) -> list[consumers.Progress]:

@@ -12,8 +12,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from devstack import show
-from devstack.api import Api, Refused
-from devstack.failure import StackFailure
+from devstack.api import Api, Refused, caller
 from devstack.stack import Stack
 from devstack.stories import STORIES, Story, Workshop
 from devstack.tokens import Person
@@ -116,8 +115,7 @@ class Demo:
     """Seeded: the same seed makes the same fleet and the same jobs."""
 
     session: aiohttp.ClientSession
-    base: str
-    sign: Callable[[Person], str]
+    stack: Stack
     random: Random
     run: str
     done: Callable[[], None]
@@ -125,7 +123,7 @@ class Demo:
     workshops: list[Workshop] = field(default_factory=list)
 
     def api(self, tenant: str, *roles: str, **person: Any) -> Api:
-        return Api(self.session, self.base, self.sign(Person(tenant, roles, **person)))
+        return caller(self.session, self.stack, Person(tenant, roles, **person))
 
     def key(self) -> str:
         self.keys += 1
@@ -171,9 +169,9 @@ class Demo:
         for person in people.values():
             person.after.update(after)
         bays = [bay["name"] for bay in site["bays"] if not bay.get("retired")]
-        running = 0 if site.get("etag", "") in self.seen else 1
+        may_run = int(is_new)  # an earlier run left one at work
         return Workshop(
-            site["name"], vehicles, technicians, bays, people, plan.unit, self.key, running
+            site["name"], vehicles, technicians, bays, people, plan.unit, self.key, may_run
         )
 
     async def _site(self, admin: Api, plan: Plan) -> tuple[Any, bool]:
@@ -254,8 +252,6 @@ def demo(
 ) -> None:
     """A fleet of two tenants at work, through the public API: 60 vehicles, 150 jobs in every state."""
     stack = Stack.here()
-    if "gateway" not in stack.running():
-        raise StackFailure("the gateway does not run", hint="start the stack first: make up")
     asyncio.run(_drive(stack, seed))
     show.line(WHAT_TO_SEE)
 
@@ -272,14 +268,7 @@ async def _drive(stack: Stack, seed: int) -> None:
         with Progress(*columns, console=show.console) as progress:
             task = progress.add_task("fleet", total=things)
             run = f"{datetime.now(UTC):%y%m%d%H%M%S}-{seed}"  # noqa: TID251 -- keys of one run of a tool
-            demo = Demo(
-                session,
-                stack.gateway,
-                stack.sign,
-                Random(seed),
-                run,
-                lambda: progress.advance(task),
-            )
+            demo = Demo(session, stack, Random(seed), run, lambda: progress.advance(task))
             await demo.fleet()
             progress.update(task, description="jobs")
             await demo.jobs()
