@@ -1,0 +1,1 @@
+"""Where vehicles meet gRPC, Kafka, PostgreSQL and protobuf."""

@@ -1,0 +1,131 @@
+"""VehicleService: translate, call, translate back."""
+
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from grpc.aio import ServicerContext
+
+from bayline.vehicle.v1 import vehicle_pb2
+from bayline.vehicle.v1 import vehicle_service_pb2 as pb
+from bayline.vehicle.v1.vehicle_service_pb2_grpc import VehicleServiceServicer
+from kernel.ids import IdGenerator
+from runtime import commands, context
+from runtime.identity import Caller
+from runtime.policy import Policies
+from vehicle.adapters import codec, pages
+from vehicle.application.commands import VehicleCommands
+from vehicle.application.queries import Found, VehicleFilter, VehicleQueries
+from vehicle.domain.values import VehicleId
+from vehicle.domain.vehicle import Command, existing
+
+Context: TypeAlias = ServicerContext[Any, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class CallerAsks:
+    """The caller of this call, asking for this method."""
+
+    policies: Policies
+    caller: Caller
+    action: str
+
+    def require(self, *, site: str = "") -> None:
+        self.policies.require(self.caller, self.action, site=site)
+
+
+class VehicleServicer(VehicleServiceServicer):
+    def __init__(
+        self,
+        commands: VehicleCommands,
+        queries: VehicleQueries,
+        policies: Policies,
+        ids: IdGenerator,
+    ) -> None:
+        self._commands, self._queries = commands, queries
+        self._policies, self._ids = policies, ids
+
+    async def RegisterVehicle(  # noqa: N802 -- the RPC's name
+        self, request: pb.RegisterVehicleRequest, context: Context
+    ) -> vehicle_pb2.Vehicle:
+        vehicle_id = VehicleId(str(self._ids.new()))
+        return await self._run(codec.REGISTER.from_message(request), vehicle_id, request, context)
+
+    async def ChangePlate(  # noqa: N802 -- the RPC's name
+        self, request: pb.ChangePlateRequest, context: Context
+    ) -> vehicle_pb2.Vehicle:
+        return await self._change(request, context)
+
+    async def MoveVehicle(  # noqa: N802 -- the RPC's name
+        self, request: pb.MoveVehicleRequest, context: Context
+    ) -> vehicle_pb2.Vehicle:
+        return await self._change(request, context)
+
+    async def ChangeAssetNumber(  # noqa: N802 -- the RPC's name
+        self, request: pb.ChangeAssetNumberRequest, context: Context
+    ) -> vehicle_pb2.Vehicle:
+        return await self._change(request, context)
+
+    async def SellVehicle(  # noqa: N802 -- the RPC's name
+        self, request: pb.SellVehicleRequest, context: Context
+    ) -> vehicle_pb2.Vehicle:
+        return await self._change(request, context)
+
+    async def GetVehicle(  # noqa: N802 -- the RPC's name
+        self, request: pb.GetVehicleRequest, context: Context
+    ) -> vehicle_pb2.Vehicle:
+        return codec.resource(await self._found(request.name))
+
+    async def ListVehicles(  # noqa: N802 -- the RPC's name
+        self, request: pb.ListVehiclesRequest, context: Context
+    ) -> pb.ListVehiclesResponse:
+        caller = _caller()
+        filters = VehicleFilter(
+            visible=None if "*" in caller.sites else caller.sites,
+            site=codec.site_id(request.site),
+            part=request.query,
+        )
+        found, end = await self._queries.vehicles.page(
+            caller.tenant, filters, pages.size_of(request), pages.opened(request)
+        )
+        return pb.ListVehiclesResponse(
+            vehicles=map(codec.resource, found), next_page_token=pages.sealed(request, end)
+        )
+
+    async def ListServiceHistory(  # noqa: N802 -- the RPC's name
+        self, request: pb.ListServiceHistoryRequest, context: Context
+    ) -> pb.ListServiceHistoryResponse:
+        vehicle = await self._found(request.name)
+        visits, end = await self._queries.history.page(
+            _caller().tenant, vehicle.id, pages.size_of(request), pages.opened(request)
+        )
+        return pb.ListServiceHistoryResponse(
+            visits=map(codec.VISIT.to_message, visits), next_page_token=pages.sealed(request, end)
+        )
+
+    async def _change(self, request: codec.ChangeRequest, context: Context) -> vehicle_pb2.Vehicle:
+        vehicle_id = codec.vehicle_id(request.name)
+        return await self._run(codec.change(request), vehicle_id, request, context)
+
+    async def _run(
+        self,
+        command: Command,
+        vehicle_id: VehicleId,
+        request: codec.ChangeRequest | pb.RegisterVehicleRequest,
+        context: Context,
+    ) -> vehicle_pb2.Vehicle:
+        metadata = commands.metadata_of(request, context)
+        answer = await self._commands.run(command, vehicle_id, self._asker(), metadata)
+        commands.answer(context, answer)
+        vehicle = existing(answer.state)
+        return codec.resource(Found(VehicleId(str(answer.stream_id)), answer.version, vehicle))
+
+    async def _found(self, name: str) -> Found:
+        return await self._queries.get(_caller().tenant, codec.vehicle_id(name), self._asker())
+
+    def _asker(self) -> CallerAsks:
+        action = context.call().method.removeprefix("/")
+        return CallerAsks(self._policies, context.caller(), action)
+
+
+def _caller() -> Caller:
+    return context.caller()

@@ -1,0 +1,1 @@
+"""What is done with vehicles, apart from how it is asked for and stored."""

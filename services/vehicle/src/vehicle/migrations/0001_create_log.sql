@@ -1,0 +1,1 @@
+SELECT es.create_log('bayline.vehicle.v1.VehicleEvent');
