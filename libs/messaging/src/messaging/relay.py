@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 import structlog
 
@@ -17,6 +17,8 @@ from messaging.telemetry import OUTBOX_AGE
 
 LEASE_SECONDS = 1.0  # asked for anew this often; it lasts three times as long
 QUICK_SECONDS, SLOW_SECONDS = 0.002, 0.05
+
+R = TypeVar("R", bound=Row)
 
 log = structlog.get_logger()
 
@@ -32,7 +34,7 @@ class OutOfOrder(Exception):
     """The tail did not hand out the next position, or not the next link of the chain."""
 
 
-class Tail(Protocol):
+class Tail(Protocol[R]):
     """A store's log past the relay's cursor. The cursor and its lease live in the store."""
 
     @property
@@ -41,11 +43,11 @@ class Tail(Protocol):
         """True while this process may publish; False while another one may."""
         ...
 
-    async def fetch(self) -> Sequence[Row]:
+    async def fetch(self) -> Sequence[R]:
         """The next events of each shard, in `pos` order within it."""
         ...
 
-    async def advance(self, rows: Sequence[Row]) -> None:
+    async def advance(self, rows: Sequence[R]) -> None:
         """Moves the cursor past these rows by compare-and-set. Raises when the lease is lost."""
         ...
 
@@ -55,10 +57,10 @@ class Tail(Protocol):
         ...
 
 
-class Relay:
+class Relay(Generic[R]):
     """Publishes one log. Any error: the producer is dropped and all begins again at the cursor."""
 
-    def __init__(self, tail: Tail, publisher: Publisher, *, clock: Clock | None = None) -> None:
+    def __init__(self, tail: Tail[R], publisher: Publisher, *, clock: Clock | None = None) -> None:
         self._tail, self._publisher = tail, publisher
         self._clock = clock or SystemClock()
         self._poked, self._stopped = asyncio.Event(), asyncio.Event()

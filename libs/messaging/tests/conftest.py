@@ -1,0 +1,177 @@
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+from uuid import UUID
+
+import psycopg
+import pytest
+from psycopg import AsyncConnection
+from psycopg_pool import AsyncConnectionPool
+
+from devstack.databases import Database
+from messaging.admin import ensure_topics
+from messaging.consumer import Consumer
+from messaging.cursor import Pool, Transaction
+from messaging.envelope import Envelope, Undecodable
+from messaging.status import Status, register
+from runtime.migrate import migrate
+from testkit.servers import KafkaServer, NewDatabase
+from testkit.topics import WrittenLog, eventually
+
+LIMITS = "-c lock_timeout=500ms -c statement_timeout=2s"
+SEEN = """
+CREATE TABLE public.seen (
+  consumer text, nr bigint GENERATED ALWAYS AS IDENTITY, event_id uuid, stream text, version int,
+  PRIMARY KEY (consumer, event_id));
+GRANT ALL ON public.seen TO workshop_projector"""
+
+
+class Task(Protocol):
+    async def run(self) -> None: ...
+    def stop(self) -> None: ...
+
+
+@dataclass
+class Seen:
+    """Writes down each event; a second time would break its primary key. Some events are ill."""
+
+    name: str
+    healed: bool = False
+    failures: list[Exception] = field(default_factory=list)
+    batches: list[int] = field(default_factory=list)
+
+    def decode(self, envelope: Envelope) -> object | None:
+        if envelope.data == b"undecodable" and not self.healed:
+            raise Undecodable("no such message")
+        return None if envelope.data == b"unknown" else envelope.data
+
+    async def apply(self, tx: Transaction, batch: Sequence[tuple[Envelope, object]]) -> None:
+        if self.failures:
+            raise self.failures.pop(0)
+        for envelope, content in batch:
+            if content == b"bug" and not self.healed:
+                raise ZeroDivisionError("a bug of the handler")
+            await tx.execute(
+                "INSERT INTO public.seen VALUES (%s, DEFAULT, %s, %s, %s)",
+                (self.name, envelope.event_id, envelope.stream, envelope.version),
+            )
+        self.batches.append(len(batch))
+
+
+@dataclass
+class Shop:
+    """One log, one database and one projection, all named for this test alone."""
+
+    log: WrittenLog
+    kafka: KafkaServer
+    pool: Pool
+    database: Database
+    seen: Seen
+
+    @property
+    def name(self) -> str:
+        return self.seen.name
+
+    def consumer(self, **other: Any) -> Consumer:
+        parts = {"name": self.name, "topics": [self.log.log], "projection": self.seen}
+        parts |= {"backfill": self.log}
+        return Consumer(self.kafka, self.pool, **(parts | other))
+
+    async def order_of(self, stream: UUID) -> list[int]:
+        """The versions of a stream as they were applied."""
+        query = "SELECT version FROM public.seen WHERE consumer = %s AND stream = %s ORDER BY nr"
+        return [row[0] for row in await self.rows(query, self.name, str(stream))]
+
+    async def applied(self) -> int:
+        rows = await self.rows("SELECT count(*) FROM public.seen WHERE consumer = %s", self.name)
+        return int(rows[0][0])
+
+    async def has_applied(self, events: int) -> bool:
+        return await self.applied() >= events
+
+    async def has_parked(self, events: int) -> bool:
+        query = "SELECT count(*) FROM consumer.parked WHERE name = %s"
+        return int((await self.rows(query, self.name))[0][0]) == events
+
+    async def status(self) -> Status:
+        async with self.pool.connection() as connection:
+            return await register(connection, self.name)
+
+    async def is_halted(self) -> bool:
+        return (await self.status()).halted
+
+    async def rows(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
+        async with self.pool.connection() as connection:
+            return await (await connection.execute(query.encode(), parameters)).fetchall()
+
+    async def agrees_with_the_log(self) -> None:
+        """Every event once, each stream in order, the cursors at the heads."""
+        await eventually(lambda: self.has_applied(len(self.log.envelopes)))
+        expected: dict[str, list[int]] = {}
+        for envelope in self.log.envelopes:
+            expected.setdefault(envelope.stream, []).append(envelope.version)
+        found = {stream: await self.order_of(UUID(stream)) for stream in expected}
+        assert found == expected
+        heads = {(s, len(rows)) for s, rows in self.log.shards.items() if rows}
+        cursors = await self.rows(
+            "SELECT shard, pos FROM consumer.cursor WHERE name = %s AND pos > 0", self.name
+        )
+        assert set(cursors) == heads
+
+
+@pytest.fixture(scope="session")
+def consumer_database(database: NewDatabase) -> Database:
+    made = database("workshop")
+    migrate(made.owner_dsn, "workshop", folders=["messaging/migrations"])
+    with psycopg.connect(made.superuser_dsn, autocommit=True) as connection:
+        connection.execute(SEEN)
+    return made
+
+
+@pytest.fixture
+async def projector_pool(consumer_database: Database) -> AsyncIterator[Pool]:
+    async with a_pool(consumer_database.projector_dsn) as pool:
+        yield pool
+
+
+@pytest.fixture
+async def shop(
+    kafka_server: KafkaServer, consumer_database: Database, projector_pool: Pool, topic_prefix: str
+) -> Shop:
+    log = WrittenLog(f"{topic_prefix}bayline.workshop.v1.JobEvent")
+    await ensure_topics(kafka_server.bootstrap, [log.log])
+    seen = Seen(f"{topic_prefix}seen")
+    return Shop(log, kafka_server, projector_pool, consumer_database, seen)
+
+
+@asynccontextmanager
+async def a_pool(dsn: str, size: int = 4) -> AsyncIterator[Pool]:
+    pool: AsyncConnectionPool[AsyncConnection[Any]] = AsyncConnectionPool(
+        dsn, min_size=1, max_size=size, open=False, kwargs={"autocommit": True, "options": LIMITS}
+    )
+    async with pool:
+        yield pool
+
+
+def _running(*tasks: Task) -> AbstractAsyncContextManager[None]:
+    return _run(tasks)
+
+
+@asynccontextmanager
+async def _run(tasks: Sequence[Task]) -> AsyncIterator[None]:
+    """In the background; stopped, and whatever killed one is raised, at the end."""
+    started = [asyncio.create_task(task.run()) for task in tasks]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.stop()
+        async with asyncio.timeout(10):
+            await asyncio.gather(*started)
+
+
+@pytest.fixture
+def running() -> Any:
+    return _running
