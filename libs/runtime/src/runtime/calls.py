@@ -103,7 +103,7 @@ class Calls(grpc.aio.ServerInterceptor):
         self,
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
         handler_call_details: grpc.HandlerCallDetails,
-    ) -> Any:  # noqa: ANN401 -- grpc's own signature is generic over messages that differ per method
+    ) -> Any:
         path = str(handler_call_details.method)
         if path in self._handlers:
             return self._handlers[path]
@@ -127,8 +127,8 @@ class Calls(grpc.aio.ServerInterceptor):
             handler.response_serializer,
         )
 
-    def _unary(self, method: Method, behaviour: Any) -> Any:  # noqa: ANN401 -- see above
-        async def answered(request: Any, servicer_context: Context) -> Any:  # noqa: ANN401
+    def _unary(self, method: Method, behaviour: Any) -> Any:
+        async def answered(request: Any, servicer_context: Context) -> Any:
             metadata = _metadata(servicer_context)
             with self._call(method, metadata) as call:
                 try:
@@ -139,8 +139,8 @@ class Calls(grpc.aio.ServerInterceptor):
 
         return answered
 
-    def _stream(self, method: Method, behaviour: Any) -> Any:  # noqa: ANN401 -- see above
-        async def answered(request: Any, servicer_context: Context) -> AsyncIterator[Any]:  # noqa: ANN401
+    def _stream(self, method: Method, behaviour: Any) -> Any:
+        async def answered(request: Any, servicer_context: Context) -> AsyncIterator[Any]:
             metadata = _metadata(servicer_context)
             with self._call(method, metadata) as call:
                 try:
@@ -181,7 +181,7 @@ class Calls(grpc.aio.ServerInterceptor):
         method: Method,
         call: Call,
         metadata: Mapping[str, str],
-        request: Any,  # noqa: ANN401
+        request: Any,
     ) -> None:
         """Lets nobody past but a known caller, with a right, with a request that is in order."""
         caller = await self._verifier.verify_header(metadata.get("authorization", ""))

@@ -56,26 +56,26 @@ async def tenant_connection(pool: Pool, tenant: str) -> AsyncIterator[Connection
 async def rows(
     pool: Pool, tenant: str, query: LiteralString, parameters: Parameters = ()
 ) -> list[TupleRow]:
-    """One query of this tenant, whole transaction in one round trip.
+    """One query of this tenant, the whole transaction in one round trip.
 
-    A read model that was swapped underneath makes a prepared statement fail once (0A000):
-    it is asked once more.
+    A read model that was swapped underneath makes a prepared statement fail once (0A000); the
+    rollback drops what was prepared, so the same connection answers when asked again.
     """
     _check(tenant)
-    try:
-        return await _rows(pool, tenant, query, parameters)
-    except FeatureNotSupported:
-        return await _rows(pool, tenant, query, parameters)
+    async with pool.connection() as connection:
+        try:
+            return await _rows(connection, tenant, query, parameters)
+        except FeatureNotSupported:
+            return await _rows(connection, tenant, query, parameters)
 
 
 async def _rows(
-    pool: Pool, tenant: str, query: LiteralString, parameters: Parameters
+    connection: Connection, tenant: str, query: LiteralString, parameters: Parameters
 ) -> list[TupleRow]:
-    async with pool.connection() as connection:
-        async with connection.pipeline(), connection.transaction():
-            await connection.execute(SET_TENANT, (tenant,))
-            cursor = await connection.execute(query, parameters)
-        return await cursor.fetchall()
+    async with connection.pipeline(), connection.transaction():
+        await connection.execute(SET_TENANT, (tenant,))
+        cursor = await connection.execute(query, parameters)
+    return await cursor.fetchall()
 
 
 def _check(tenant: str) -> None:

@@ -137,7 +137,7 @@ def _moment(name: str) -> FieldCheck:
     """A time or a span that no calendar has would fail later, as a bug."""
     least, greatest = LARGEST_SECONDS[name]
 
-    def check_moment(message: Any, pointer: str) -> Iterator[Violation]:  # noqa: ANN401 -- either type
+    def check_moment(message: Any, pointer: str) -> Iterator[Violation]:
         if not (least <= message.seconds <= greatest and abs(message.nanos) < 1_000_000_000):
             yield Violation(pointer, "is out of range")
 
