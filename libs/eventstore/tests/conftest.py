@@ -7,8 +7,11 @@ from psycopg import AsyncConnection, sql
 from psycopg_pool import AsyncConnectionPool
 
 from devstack.databases import Database
+from eventstore.keyring import InMemoryKeyring
+from eventstore.postgres import PostgresEventStore
+from eventstore.sealing import Sealing
 from runtime.migrate import migrate
-from testkit.events import LOAN_LOG
+from testkit.events import LOAN_LOG, LoanEvent, loan_codec
 from testkit.servers import NewDatabase
 
 pytest.register_assert_rewrite("testkit.store_contract", "testkit.golden")
@@ -48,6 +51,11 @@ async def app_pool(es: Database) -> AsyncIterator[Pool]:
 async def relay_pool(es: Database) -> AsyncIterator[Pool]:
     async with a_pool(es.relay_dsn) as pool:
         yield pool
+
+
+@pytest.fixture
+def store(app_pool: Pool) -> PostgresEventStore[LoanEvent]:
+    return PostgresEventStore(app_pool, loan_codec(), Sealing(InMemoryKeyring()), log=LOAN_LOG)
 
 
 def a_pool(dsn: str) -> Pool:

@@ -154,7 +154,7 @@ class Mapper(Generic[M, T]):
             return conversion.sequence(container, self._single(arguments[0], field))
         raise no_way(hint, field)
 
-    def _single(self, hint: Hint, field: Any) -> Conversion:  # noqa: ANN401 -- FieldDescriptor, whose stub makes its types optional
+    def _single(self, hint: Hint, field: Any) -> Conversion:
         while isinstance(hint, NewType):
             hint = hint.__supertype__
         if hint is Personal:

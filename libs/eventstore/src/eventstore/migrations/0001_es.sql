@@ -103,6 +103,13 @@ $$ SELECT sha256(convert_to('bayline.es.v1|' || p_log || '|' || p_shard, 'UTF8')
 CREATE FUNCTION es.lp(b bytea) RETURNS bytea LANGUAGE sql IMMUTABLE STRICT AS
 $$ SELECT int4send(octet_length(b)) || b $$;
 
+-- What readers get: each event, the hash before it, the epoch. Never read it without (log, shard) or (log, tenant).
+CREATE VIEW es.linked WITH (security_invoker = true) AS
+SELECT e.log, e.shard, e.pos, e.tenant, e.stream, e.ver, e.event_id, e.type, e.occurred_at, e.recorded_at,
+       e.data, e.meta, e.hash, coalesce(p.hash, es.genesis(e.log, e.shard)) AS previous_hash, s.epoch
+  FROM es.event e CROSS JOIN es.store s
+  LEFT JOIN es.event p ON p.log = e.log AND p.shard = e.shard AND p.pos = e.pos - 1;
+
 -- One log per topic; called by the service's own migration.
 CREATE FUNCTION es.create_log(p_log text) RETURNS void LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
   INSERT INTO es.head (log, shard, hash) SELECT p_log, g, es.genesis(p_log, g) FROM generate_series(0, 63) g;
@@ -233,6 +240,6 @@ REVOKE ALL ON ALL FUNCTIONS IN SCHEMA es FROM PUBLIC;
 GRANT USAGE ON SCHEMA es TO {app}, {relay};
 GRANT EXECUTE ON FUNCTION es.append, es.read, es.next_number TO {app};
 GRANT EXECUTE ON FUNCTION es.genesis TO {relay};
-GRANT SELECT ON es.store, es.head, es.event, es.relay_lease, es.relay_cursor TO {relay};
+GRANT SELECT ON es.store, es.head, es.event, es.linked, es.relay_lease, es.relay_cursor TO {relay};
 GRANT UPDATE (owner, fence, until) ON es.relay_lease TO {relay};
 GRANT UPDATE (pos) ON es.relay_cursor TO {relay};
