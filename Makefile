@@ -51,7 +51,7 @@ arch: setup ## Who may import whom
 ##@ Test
 test: protos lint types arch ## Everything, against real PostgreSQL and real Kafka on ports of its own
 	@scripts/coverage
-	@$(BIN)/pytest --numprocesses 2 --dist loadfile
+	@$(BIN)/pytest --numprocesses 2 --dist loadgroup
 
 unit: setup ## What needs no server, in seconds; T=path for a part
 	@$(BIN)/pytest -m "not integration and not e2e" $(T)

@@ -83,7 +83,8 @@ def stores(server: Server) -> Iterator[Stores]:
                 continue
             except psycopg.OperationalError as error:
                 raise StackFailure(
-                    f"the database {service.name} does not answer: {error}", hint="bayline up"
+                    f"the database {service.name} does not answer: {error}",
+                    hint="start it: `bayline up`",
                 ) from error
             connections[service.name] = connection
         yield Stores(connections)

@@ -18,9 +18,10 @@ def explain(
     as_json: Annotated[bool, typer.Option("--json", help="For scripts; with all bytes.")] = False,
 ) -> None:
     """Where an event is: store, topic, the cursor of each consumer, and its bytes."""
+    wanted = _uuid(event_id)
     environments = Stack.here().parts.environments
     with consumers.stores(environments.postgres) as found:
-        where = whereabouts(found, _uuid(event_id), environments.bootstrap)
+        where = whereabouts(found, wanted, environments.bootstrap)
     if as_json:
         show.json(where.document())
     else:

@@ -19,7 +19,11 @@ def merged(files: Mapping[str, Path], lines: int) -> Iterator[tuple[str, str]]:
 
 def follow(files: Mapping[str, Path]) -> Iterator[tuple[str, str]]:
     """(name, line) of what is written from now on, for ever; files may yet appear or shrink."""
-    offsets = {name: file.stat().st_size if file.exists() else 0 for name, file in files.items()}
+    ends = {name: file.stat().st_size if file.exists() else 0 for name, file in files.items()}
+    return _growing(files, ends)
+
+
+def _growing(files: Mapping[str, Path], offsets: dict[str, int]) -> Iterator[tuple[str, str]]:
     while True:
         for name, file in files.items():
             text, offsets[name] = _new(file, offsets[name])

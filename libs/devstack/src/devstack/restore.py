@@ -29,7 +29,9 @@ def restore(
     stack = Stack.here()
     manifest = _checked(folder)
     if running := stack.running():
-        raise StackFailure(f"{', '.join(running)} still run", hint="bayline down")
+        raise StackFailure(
+            f"{', '.join(running)} still run", hint="stop them first: `bayline down`"
+        )
     _adopt_keys(folder, manifest, stack.parts.environments)
     shutil.rmtree(stack.parts.broker().folder, ignore_errors=True)
     stack.start("postgres", show.step)

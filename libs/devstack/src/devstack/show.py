@@ -1,6 +1,8 @@
 """How the command line looks: lines, tables, JSON, and what went wrong."""
 
 import json as standard_json
+import os
+import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -16,19 +18,27 @@ console = Console()
 errors = Console(stderr=True)
 
 COLOURS = {"ready": "green", "not ready": "yellow", "ended": "red", "down": "dim"}
-TOKEN = "bayline token --tenant acme --role service_manager"  # noqa: S105 -- a command line
+TOKEN = "`bayline token --tenant acme --role service_manager`"  # noqa: S105 -- a command line
 
 
 def line(text: str, *, plain: bool = False) -> None:
     if plain:
         sys.stdout.write(f"{text}\n")
     else:
-        console.print(text)
+        console.print(text, highlight=False)
 
 
 def lines(named: Iterable[tuple[str, str]]) -> None:
     for name, text in named:
         console.print(f"{name:<11}", text, markup=False, highlight=False, soft_wrap=True)
+
+
+def runnable(text: str) -> str:
+    """`bayline ...` as it can be typed here: without an activated .venv, by its path."""
+    if shutil.which("bayline"):
+        return text
+    command = os.path.relpath(sys.argv[0])
+    return text.replace("`bayline", f"`{command}")
 
 
 def step(name: str, text: str) -> None:
@@ -44,7 +54,7 @@ def failure(what: StackFailure) -> None:
     if what.log:
         errors.print(what.excerpt(), markup=False, highlight=False, soft_wrap=True)
     if what.hint:
-        errors.print(what.hint, markup=False, highlight=False, soft_wrap=True)
+        errors.print(runnable(what.hint), markup=False, highlight=False, soft_wrap=True)
 
 
 def addresses(states: Sequence[State], *, already: bool) -> None:
@@ -54,7 +64,7 @@ def addresses(states: Sequence[State], *, already: bool) -> None:
     for state in states:
         table.add_row(state.name, state.address, state.what)
     console.print(table)
-    console.print("Get a token:", f"[bold]{TOKEN}[/]", highlight=False)
+    console.print("Get a token:", f"[bold]{runnable(TOKEN)}[/]", highlight=False)
 
 
 def processes(states: Sequence[State]) -> None:
@@ -108,9 +118,9 @@ def restored(events: int, taken_at: str, epochs: Mapping[str, str]) -> None:
     console.print(f"{events} events of {taken_at} are back. Each store has a new epoch:")
     for service, epoch in epochs.items():
         step(service, epoch)
-    console.print("Now `bayline up`. Consumers halt when they meet a new epoch; let them go on by")
+    line(runnable("Now `bayline up`. Consumers halt when they meet a new epoch; let them go on by"))
     for epoch in epochs.values():
-        console.print(f"  bayline projections resume --epoch {epoch}", highlight=False)
+        line(runnable(f"  `bayline projections resume --epoch {epoch}`"))
 
 
 def duration(seconds: float | None) -> str:

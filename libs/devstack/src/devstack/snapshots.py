@@ -43,7 +43,7 @@ def _snapshot(server: Server, database: str) -> Iterator[Connection]:
         connection = psycopg.connect(server.dsn(database), connect_timeout=3)
     except psycopg.OperationalError as error:
         raise StackFailure(
-            f"the database {database} does not answer: {error}", hint="bayline up"
+            f"the database {database} does not answer: {error}", hint="start it: `bayline up`"
         ) from error
     with connection:
         connection.isolation_level = IsolationLevel.REPEATABLE_READ

@@ -1,7 +1,8 @@
 """The local stack as a whole: up, down, and what runs of it."""
 
+import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +17,8 @@ from devstack.places import Places
 from devstack.ports import holder, is_free
 from devstack.processes import Running, spawn, stop, wait_until_ready
 from devstack.secrets import Secrets
+
+MOST_OFFSET = 24_000  # below the ports that the system gives to connections
 
 Say = Callable[[str, str], None]  # name of a component, what became of it
 
@@ -45,6 +48,14 @@ class Stack:
         return cls(Parts(home, environments), Ledger(home / "processes.json"))
 
     @classmethod
+    def beside(cls, home: Path) -> "Stack":
+        """A second stack, on ports that are free now."""
+        while True:
+            stack = cls.at(home, secrets.randbelow(MOST_OFFSET))
+            if all(is_free(port) for part in stack.parts.all() for port in part.ports):
+                return stack
+
+    @classmethod
     def here(cls) -> "Stack":
         places = Places()
         return cls.at(places.bayline_home.resolve(), places.bayline_port_offset)
@@ -54,6 +65,7 @@ class Stack:
         with self.ledger.held():
             if fresh:
                 self._start_afresh(say)
+            _check_free(self._not_running())
             started = [self._up_phase(phase, say) for phase in self.parts.phases()]
         return any(started)
 
@@ -66,6 +78,8 @@ class Stack:
         """One component alone, and what must be true of it before others rely on it."""
         [component] = (part for part in self.parts.all() if part.name == name)
         with self.ledger.held():
+            if name not in self.running():
+                _check_free([component])
             self._start(component, say)
 
     def running(self) -> dict[str, Running]:
@@ -75,6 +89,10 @@ class Stack:
     def states(self) -> list[State]:
         known = self.ledger.read()
         return [_state(component, known.get(component.name)) for component in self.parts.all()]
+
+    def _not_running(self) -> list[Component]:
+        running = self.running()
+        return [part for part in self.parts.all() if part.name not in running]
 
     def _start_afresh(self, say: Say) -> None:
         self._down(say)
@@ -100,8 +118,6 @@ class Stack:
 
     def _launch(self, component: Component, say: Say) -> None:
         begun = time.monotonic()
-        for port in component.ports:
-            _check_free(component.name, port)
         running = spawn(component.prepare())
         self.ledger.add(running)
         wait_until_ready(running, self.parts.log(component.name), component.complaint)
@@ -134,14 +150,17 @@ def _settle(component: Component, say: Say) -> None:
         say(component.name, line)
 
 
-def _check_free(name: str, port: int) -> None:
-    if is_free(port):
-        return
-    by = holder(port)
-    raise StackFailure(
-        f"{name} needs port {port}, and {by or 'another process'} listens there",
-        hint="stop that, or move the whole stack: BAYLINE_PORT_OFFSET=1000 make up",
-    )
+def _check_free(parts: Iterable[Component]) -> None:
+    """All at once and before anything is started."""
+    busy = [(part.name, port) for part in parts for port in part.ports if not is_free(port)]
+    if busy:
+        raise StackFailure(
+            "\n".join(
+                f"{name} needs port {port}, and {holder(port) or 'another process'} listens there"
+                for name, port in busy
+            ),
+            hint="stop that, or move the whole stack: `BAYLINE_PORT_OFFSET=1000 make up`",
+        )
 
 
 def _state(component: Component, running: Running | None) -> State:

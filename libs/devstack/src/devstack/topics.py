@@ -29,7 +29,9 @@ def topics(as_json: Annotated[bool, typer.Option("--json", help="For scripts.")]
     try:
         found = asyncio.run(_topics(bootstrap))
     except (KafkaError, OSError) as error:
-        raise StackFailure(f"Kafka does not answer: {error}", hint="bayline up") from error
+        raise StackFailure(
+            f"Kafka does not answer: {error}", hint="start it: `bayline up`"
+        ) from error
     if as_json:
         show.json([asdict(topic) for topic in found])
     else:

@@ -102,7 +102,9 @@ def whereabouts(stores: Stores, event_id: UUID, bootstrap: str) -> Whereabouts:
     try:
         published = asyncio.run(_published(bootstrap, event))
     except (KafkaError, OSError) as error:
-        raise StackFailure(f"Kafka does not answer: {error}", hint="bayline up") from error
+        raise StackFailure(
+            f"Kafka does not answer: {error}", hint="start it: `bayline up`"
+        ) from error
     holds = hash_of(event, event.previous_hash) == event.hash
     return Whereabouts(event, holds, relayed, published, _readers(stores, event))
 

@@ -1,5 +1,16 @@
-"""The fixtures of testkit, for every test of the workspace."""
+"""The fixtures of testkit for every test of the workspace, and who runs beside whom."""
 
-from testkit.servers import database, kafka_server, postgres_server, topic_prefix
+from collections.abc import Sequence
 
-__all__ = ["database", "kafka_server", "postgres_server", "topic_prefix"]
+import pytest
+
+from testkit.servers import database, kafka_server, postgres_server, topic_prefix, whole_stack
+
+__all__ = ["database", "kafka_server", "postgres_server", "topic_prefix", "whole_stack"]
+
+
+def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
+    """Under xdist a file stays in one process, and all that need the whole stack share one."""
+    for item in items:
+        group = "stack" if item.get_closest_marker("e2e") else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))

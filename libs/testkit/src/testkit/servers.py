@@ -7,7 +7,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
-from uuid import UUID
 
 import pytest
 from pydantic_settings import BaseSettings
@@ -18,6 +17,7 @@ from devstack.kafka import Broker
 from devstack.ports import free_port
 from devstack.postgres import Cluster, Server
 from devstack.processes import spawn, stop, wait_until_ready
+from devstack.stack import Stack
 from kernel.ids import Uuid7
 
 PASSWORD = "tests-only"  # noqa: S105 -- of roles that live as long as a test run
@@ -68,6 +68,18 @@ def database(postgres_server: Server) -> Iterator[NewDatabase]:
         yield create
 
 
+@pytest.fixture(scope="session")
+def whole_stack() -> Iterator[Stack]:
+    """All of `make up` on ports and data of its own; for tests marked e2e, which share one."""
+    with _folder() as folder:
+        stack = Stack.beside(folder / "home")
+        try:
+            stack.up(_say_nothing)
+            yield stack
+        finally:
+            stack.down(_say_nothing)
+
+
 @pytest.fixture
 def topic_prefix() -> str:
     """Put before a topic's name, it keeps one test's records from another's."""
@@ -75,11 +87,11 @@ def topic_prefix() -> str:
 
 
 def _unique() -> str:
-    return _last_part(Uuid7().new())
+    return Uuid7().new().hex[-12:]
 
 
-def _last_part(identifier: UUID) -> str:
-    return identifier.hex[-12:]
+def _say_nothing(name: str, text: str) -> None:
+    """A test that fails shows the failure itself."""
 
 
 @contextmanager

@@ -1,0 +1,70 @@
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from pydantic_settings import SettingsConfigDict
+
+from devstack import topology
+from devstack.environments import Environments
+from devstack.secrets import Secrets
+from devstack.stack import Stack
+from devstack.topology import Service
+from runtime.settings import EventSourcedSettings, ServiceSettings
+
+
+def test_no_two_parts_want_the_same_port(tmp_path: Path) -> None:
+    parts = Stack.at(tmp_path).parts.all()
+    wanted = Counter(port for part in parts for port in part.ports)
+
+    assert max(wanted.values()) == 1
+
+
+def test_a_second_stack_moves_every_port(tmp_path: Path) -> None:
+    first, second = Stack.at(tmp_path).parts.all(), Stack.at(tmp_path, 1000).parts.all()
+
+    assert [tuple(port + 1000 for port in part.ports) for part in first] == [
+        part.ports for part in second
+    ]
+
+
+def test_every_log_of_the_contracts_belongs_to_a_service() -> None:
+    owners = {topology.owner_of(log) for log in topology.logs()}
+
+    assert owners == {service.name for service in topology.EVENT_SOURCED}
+
+
+def test_job_events_are_a_log() -> None:
+    assert "bayline.workshop.v1.JobEvent" in topology.logs()
+
+
+@pytest.mark.parametrize("service", topology.SERVICES, ids=lambda service: service.name)
+def test_a_service_finds_all_its_settings(
+    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in Environments(Secrets(tmp_path / "secrets.json")).of(service).items():
+        monkeypatch.setenv(name, value)
+
+    kind = EventSourcedSettings if service.event_sourced else ServiceSettings
+    settings = _with_prefix(kind, service.prefix)()
+
+    assert set(settings.peers) == set(service.peers)
+    assert settings.admin.port == service.admin_port
+
+
+def test_what_the_caller_sets_for_a_service_wins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORKSHOP__TELEMETRY__SAMPLING_RATIO", "1")
+    monkeypatch.setenv("VEHICLE__TELEMETRY__SAMPLING_RATIO", "0")
+
+    given = Environments(Secrets(tmp_path / "secrets.json")).of(topology.service("workshop"))
+
+    assert given["WORKSHOP__TELEMETRY__SAMPLING_RATIO"] == "1"
+    assert "VEHICLE__TELEMETRY__SAMPLING_RATIO" not in given
+
+
+def _with_prefix(kind: type[ServiceSettings], prefix: str) -> type[ServiceSettings]:
+    class Settings(kind):  # type: ignore[valid-type, misc] # the kind is a parameter
+        model_config = SettingsConfigDict(env_prefix=prefix)
+
+    return Settings
