@@ -1,5 +1,6 @@
 """`bayline explain`: where one event is, from the store to the last consumer."""
 
+from functools import partial
 from typing import Annotated
 from uuid import UUID
 
@@ -10,7 +11,7 @@ from rich.table import Table
 from devstack import consumers, show
 from devstack.failure import StackFailure
 from devstack.stack import Stack
-from devstack.whereabouts import Reader, Whereabouts, whereabouts
+from devstack.whereabouts import Reader, Whereabouts, on_topic, whereabouts
 
 
 def explain(
@@ -21,7 +22,7 @@ def explain(
     wanted = _uuid(event_id)
     environments = Stack.here().parts.environments
     with consumers.stores(environments.postgres) as found:
-        where = whereabouts(found, wanted, environments.bootstrap)
+        where = whereabouts(found, wanted, partial(on_topic, environments.bootstrap))
     if as_json:
         show.json(where.document())
     else:

@@ -6,8 +6,8 @@ import fcntl
 import hashlib
 import shutil
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
@@ -120,19 +120,25 @@ class Broker:
 async def complaint(bootstrap: str) -> str:
     host, port = bootstrap.rsplit(":", 1)
     try:
-        _, writer = await asyncio.open_connection(host, int(port))
+        _, writer = await asyncio.open_connection(
+            host, int(port)
+        )  # aiokafka logs what this does not
         writer.close()
-    except OSError as error:
-        return str(error)
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=3000)
-    try:
-        await admin.start()
-        await admin.describe_cluster()
+        async with admin(bootstrap) as client:
+            await client.describe_cluster()
     except (KafkaError, OSError) as error:
         return str(error)
-    finally:
-        await admin.close()
     return ""
+
+
+@asynccontextmanager
+async def admin(bootstrap: str) -> AsyncIterator[AIOKafkaAdminClient]:
+    client = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=3000)
+    try:
+        await client.start()
+        yield client
+    finally:
+        await client.close()
 
 
 def cluster_id(folder: Path) -> str:

@@ -7,11 +7,10 @@ from typing import Annotated
 
 import typer
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 from rich.table import Table
 
-from devstack import show
+from devstack import kafka, show
 from devstack.failure import StackFailure
 from devstack.stack import Stack
 
@@ -39,13 +38,9 @@ def topics(as_json: Annotated[bool, typer.Option("--json", help="For scripts.")]
 
 
 async def _topics(bootstrap: str) -> list[Topic]:
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
-    try:
-        await admin.start()
+    async with kafka.admin(bootstrap) as admin:
         names = sorted(name for name in await admin.list_topics() if not name.startswith("__"))
         described = {one["topic"]: one for one in await admin.describe_topics(names)}
-    finally:
-        await admin.close()
     partitions = {
         name: [TopicPartition(name, one["partition"]) for one in described[name]["partitions"]]
         for name in names

@@ -2,7 +2,7 @@
 
 import asyncio
 import base64
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from hashlib import sha256
@@ -94,19 +94,29 @@ class Whereabouts:
         }
 
 
-def whereabouts(stores: Stores, event_id: UUID, bootstrap: str) -> Whereabouts:
+def whereabouts(
+    stores: Stores, event_id: UUID, look_up: Callable[[StoredEvent], Published | None]
+) -> Whereabouts:
+    """`look_up` finds the event on its topic."""
     event = _stored(stores, event_id)
     owner = stores.connections[topology.owner_of(event.log)]
     row = owner.execute(RELAYED, (event.log, event.shard)).fetchone()
-    relayed = bool(row and row[0] >= event.pos)
+    return Whereabouts(
+        event,
+        chain_holds=hash_of(event, event.previous_hash) == event.hash,
+        relayed=bool(row and row[0] >= event.pos),
+        published=look_up(event),
+        readers=_readers(stores, event),
+    )
+
+
+def on_topic(bootstrap: str, event: StoredEvent) -> Published | None:
     try:
-        published = asyncio.run(_published(bootstrap, event))
+        return asyncio.run(_published(bootstrap, event))
     except (KafkaError, OSError) as error:
         raise StackFailure(
             f"Kafka does not answer: {error}", hint="start it: `bayline up`"
         ) from error
-    holds = hash_of(event, event.previous_hash) == event.hash
-    return Whereabouts(event, holds, relayed, published, _readers(stores, event))
 
 
 def _stored(stores: Stores, event_id: UUID) -> StoredEvent:

@@ -1,0 +1,181 @@
+import json
+from pathlib import Path
+from uuid import UUID
+
+import psycopg
+import pytest
+
+from devstack.backup import backup
+from devstack.consumers import progress, stores
+from devstack.failure import StackFailure
+from devstack.postgres import Server
+from devstack.restore import restore
+from devstack.snapshots import one_instant
+from devstack.stack import Stack
+from devstack.whereabouts import whereabouts
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
+LOG = "bayline.workshop.v1.JobEvent"
+FIRST, SECOND, THIRD = (UUID(int=number) for number in (1, 2, 3))
+STREAM = UUID(int=9)
+FOLLOW = """
+INSERT INTO consumer.cursor (name, log, shard, pos, hash)
+SELECT 'vehicle.service-history', %s, es.shard('acme', %s), %s, ''"""
+
+
+@pytest.fixture(autouse=True)
+def running(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Stack:
+    monkeypatch.setenv("BAYLINE_HOME", str(stack.parts.home))
+    monkeypatch.setenv("BAYLINE_PORT_OFFSET", str(stack.parts.environments.offset))
+    stack.start("postgres", _ignore)
+    return stack
+
+
+def test_a_restore_brings_back_what_was_there_under_a_new_epoch(
+    running: Stack, tmp_path: Path
+) -> None:
+    _append(running, FIRST, 0)
+    epoch = _epoch(running)
+    backup(tmp_path / "backup")
+    _append(running, SECOND, 1)
+    running.down(_ignore)
+
+    restore(tmp_path / "backup")
+
+    assert _events(running) == [FIRST]
+    assert _epoch(running) != epoch
+    assert _relayed(running) == 0
+
+
+def test_a_restored_store_takes_new_events(running: Stack) -> None:
+    _append(running, THIRD, len(_events(running)))
+
+    assert _events(running)[-1] == THIRD
+
+
+def test_a_backup_is_not_written_over_another(tmp_path: Path) -> None:
+    backup(tmp_path / "backup")
+
+    with pytest.raises(StackFailure, match="exists already"):
+        backup(tmp_path / "backup")
+
+
+def test_a_backup_that_was_tampered_with_is_not_restored(running: Stack, tmp_path: Path) -> None:
+    backup(tmp_path / "backup")
+    dump = tmp_path / "backup" / "workshop.dump"
+    dump.write_bytes(dump.read_bytes() + b"x")
+
+    with pytest.raises(StackFailure, match=r"workshop\.dump is missing, or not what"):
+        restore(tmp_path / "backup")
+
+
+def test_nothing_is_restored_into_a_stack_that_runs(running: Stack, tmp_path: Path) -> None:
+    backup(tmp_path / "backup")
+
+    with pytest.raises(StackFailure, match="postgres still run"):
+        restore(tmp_path / "backup")
+
+
+def test_a_backup_needs_the_key_that_sealed_its_persons(
+    running: Stack, tmp_path: Path, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backup(tmp_path / "without")
+    backup(tmp_path / "with", with_keys=True)
+    other = Stack.beside(place / "other")
+    monkeypatch.setenv("BAYLINE_HOME", str(other.parts.home))
+    monkeypatch.setenv("BAYLINE_PORT_OFFSET", str(other.parts.environments.offset))
+
+    with pytest.raises(StackFailure, match="another key"):
+        restore(tmp_path / "without")
+    restore(tmp_path / "with")
+
+    assert _events(other) == _events(running)
+    other.down(_ignore)
+
+
+def test_a_backup_says_what_it_holds(running: Stack, tmp_path: Path) -> None:
+    backup(tmp_path / "backup")
+
+    manifest = json.loads((tmp_path / "backup" / "manifest.json").read_text())
+    assert manifest["events"]["workshop"] == len(_events(running))
+    assert manifest["epochs"]["workshop"] == _epoch(running)
+    assert set(manifest["files"]) == {
+        f"{name}.dump" for name in ("workshop", "vehicle", "technician", "keyring")
+    }
+
+
+def test_no_consumer_is_ahead_of_its_store_in_a_backup(running: Stack) -> None:
+    """A cursor past the head can only be seen when the snapshots are not of one instant."""
+    _append(running, UUID(int=77), len(_events(running)))
+    with _superuser(running, "vehicle") as vehicle:
+        vehicle.execute("DELETE FROM consumer.cursor")
+        vehicle.execute(FOLLOW, (LOG, STREAM, 10_000))
+
+    with pytest.raises(StackFailure, match="no common instant"), one_instant(_server(running)):
+        pass
+
+    with _superuser(running, "vehicle") as vehicle:
+        vehicle.execute("DELETE FROM consumer.cursor")
+
+
+def test_lag_counts_what_a_consumer_has_not_read(running: Stack) -> None:
+    head = len(_events(running))
+    with _superuser(running, "vehicle") as vehicle:
+        vehicle.execute("INSERT INTO consumer.status (name) VALUES ('vehicle.service-history')")
+        vehicle.execute(FOLLOW, (LOG, STREAM, head - 1))
+
+    with stores(_server(running)) as found:
+        lines = {line.name: line for line in progress(found)}
+
+    behind = lines["vehicle.service-history"]
+    assert (behind.state, behind.lag_events) == ("running", 1)
+    assert behind.lag_seconds > 0
+    assert lines["workshop.relay"].lag_events == head
+
+
+def test_an_event_is_found_with_its_chain_and_its_readers(running: Stack) -> None:
+    with stores(_server(running)) as found:
+        where = whereabouts(found, FIRST, lambda event: None)
+
+    assert (where.event.log, where.event.ver, where.chain_holds) == (LOG, 1, True)
+    assert (where.relayed, where.published) == (False, None)
+    assert [reader.name for reader in where.readers] == ["vehicle.service-history"]
+
+
+def _append(stack: Stack, event_id: UUID, expected: int) -> None:
+    with _superuser(stack, "workshop") as connection:
+        connection.execute(
+            "SELECT es.append(%s, 'acme', %s, %s, %s, '', %s::uuid[], '{T}', ARRAY[now()],"
+            " ARRAY[''::bytea], ARRAY[''::bytea], '{}', '{}', '{}', '{}')",
+            (LOG, STREAM, expected, str(event_id), [event_id]),
+        )
+
+
+def _events(stack: Stack) -> list[UUID]:
+    with _superuser(stack, "workshop") as connection:
+        rows = connection.execute("SELECT event_id FROM es.event ORDER BY recorded_at")
+        return [row[0] for row in rows.fetchall()]
+
+
+def _epoch(stack: Stack) -> str:
+    with _superuser(stack, "workshop") as connection:
+        [epoch] = connection.execute("SELECT epoch::text FROM es.store").fetchone() or ("",)
+        return str(epoch)
+
+
+def _relayed(stack: Stack) -> int:
+    with _superuser(stack, "workshop") as connection:
+        [most] = connection.execute("SELECT max(pos) FROM es.relay_cursor").fetchone() or (None,)
+        return int(most)
+
+
+def _superuser(stack: Stack, database: str) -> psycopg.Connection:
+    return psycopg.connect(_server(stack).dsn(database))
+
+
+def _server(stack: Stack) -> Server:
+    return stack.parts.environments.postgres
+
+
+def _ignore(name: str, text: str) -> None:
+    """These tests look at what is, not at what is said."""
