@@ -1,5 +1,4 @@
 """A shop of our own: protos compiled at test time, an app, and a client of thirty lines."""
-# ruff: noqa: ANN401 -- messages are made by reflection
 
 import asyncio
 import json

@@ -1,4 +1,3 @@
-# ruff: noqa: ANN401 -- fixtures and messages come by reflection from conftest, which tests cannot import
 import json
 from typing import Any
 

@@ -118,6 +118,14 @@ def _binding(method: MethodDescriptor, rule: http_pb2.HttpRule, index: int) -> B
     return binding
 
 
+def body_fields(binding: Binding) -> list[FieldDescriptor]:
+    request = binding.method.input_type
+    if binding.body != "*":
+        return [request.fields_by_name[binding.body]] if binding.body else []
+    elsewhere = {each.field for each in binding.variables} | {*HEADER_FIELDS}
+    return [field for field in request.fields if field.name not in elsewhere]
+
+
 def _interleaved(outer: list[str], inner: list[str]) -> str:
     return outer[0] + "".join(
         between + part for between, part in zip(inner, outer[1:], strict=True)

@@ -5,7 +5,7 @@ from functools import cache
 from typing import Any, TypeAlias
 
 from google.api import field_behavior_pb2
-from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescriptor
+from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor, MethodDescriptor
 
 from bayline.api.v1 import annotations_pb2
 
@@ -51,12 +51,14 @@ def _behaviours(field: FieldDescriptor) -> Reflected:
     return field.GetOptions().Extensions[field_behavior_pb2.field_behavior]
 
 
-def nested_messages(descriptor: Descriptor) -> Iterator[Descriptor]:
-    """Messages of the fields, looking through maps."""
+def nested_types(descriptor: Descriptor) -> Iterator[Descriptor | EnumDescriptor]:
+    """Messages and enums of the fields, looking through maps."""
     for field in descriptor.fields:
         each = map_types(field)[1] if is_map(field) else field
         if each.message_type is not None:
             yield each.message_type
+        elif each.enum_type is not None:
+            yield each.enum_type
 
 
 def camel(name: str) -> str:

@@ -33,6 +33,10 @@ def parser_of(descriptor: Descriptor) -> wellknown.Fill:
         return known
     if is_wrapper(descriptor):
         return _scalar_filler(descriptor.fields_by_name["value"])
+    return _message_parser(descriptor)
+
+
+def _message_parser(descriptor: Descriptor) -> wellknown.Fill:
     slots = {name: slot for field in descriptor.fields for name, slot in _named_slots(field)}
     names = [field.json_name for field in descriptor.fields]
 
