@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Any, LiteralString, Protocol
 from uuid import UUID
 
+from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
@@ -25,6 +26,10 @@ CREATE = "SELECT key_id, wrapped FROM keyring.create(%s, %s, %s, %b)"
 
 class SubjectForgotten(RuleViolated):
     """The subject was erased: nothing more is written about it."""
+
+
+class KeyBroken(Exception):
+    """A key that was wrapped for another place, or with another key encryption key."""
 
 
 class KeyringUnavailable(Unavailable):
@@ -130,7 +135,10 @@ class PostgresKeyring:
     def _unwrapped(self, tenant: str, subject: str, key_id: UUID, wrapped: bytes) -> Key:
         nonce, sealed = wrapped[:NONCE_BYTES], wrapped[NONCE_BYTES:]
         label = _label(tenant, subject, key_id)
-        return Key(str(key_id), self._wrapping(tenant).decrypt(nonce, sealed, label))
+        try:
+            return Key(str(key_id), self._wrapping(tenant).decrypt(nonce, sealed, label))
+        except InvalidTag as error:
+            raise KeyBroken(f"key {key_id} of {subject}") from error
 
 
 def _forgotten(subject: str) -> SubjectForgotten:

@@ -148,9 +148,10 @@ class Mapper(Generic[M, T]):
         container: Any = get_origin(hint)
         arguments = get_args(hint)
         kind = field.message_type
-        if kind is not None and kind.GetOptions().map_entry and issubclass(container, Mapping):
-            return conversion.mapping(self._single(arguments[1], kind.fields_by_name["value"]))
-        if container is frozenset or (container is tuple and arguments[1:] == (...,)):
+        if kind is not None and kind.GetOptions().map_entry:
+            if container is dict or container is Mapping:
+                return conversion.mapping(self._single(arguments[1], kind.fields_by_name["value"]))
+        elif container is frozenset or (container is tuple and arguments[1:] == (...,)):
             return conversion.sequence(container, self._single(arguments[0], field))
         raise no_way(hint, field)
 

@@ -61,8 +61,16 @@ class Heads:
 class LogReader:
     """All tenants' events: only for callers that were checked."""
 
-    def __init__(self, pool: AsyncConnectionPool[AsyncConnection[Any]]) -> None:
+    def __init__(
+        self,
+        pool: AsyncConnectionPool[AsyncConnection[Any]],
+        *,
+        page: int = PAGE,
+        page_of_shard: int = PAGE_OF_SHARD,
+    ) -> None:
         self._pool = pool
+        self._page = page
+        self._page_of_shard = page_of_shard
 
     async def heads(self, log: str) -> Heads:
         rows = await self._rows(HEADS, log)
@@ -78,10 +86,10 @@ class LogReader:
         last = to_pos or (await self._stored(log))[shard]
         after = from_pos - 1
         while after < last:
-            rows = await self._rows(SHARD, log, shard, after + 1, last, PAGE)
+            rows = await self._rows(SHARD, log, shard, after + 1, last, self._page)
             for row in rows:
                 yield Row(*row)
-            if len(rows) < PAGE:
+            if len(rows) < self._page:
                 return
             after = rows[-1][2]
 
@@ -100,12 +108,12 @@ class LogReader:
         The same vectors give the same events, for ever.
         """
         lanes = Lanes(_vector(after) or [0] * SHARDS, _vector(until) or await self._stored(log))
-        wanted = (log, tenant, recorded_from, stream, stream, PAGE_OF_SHARD)
+        wanted = (log, tenant, recorded_from, stream, stream, self._page_of_shard)
         while lanes.open:
             dry = lanes.dry()
             for row in await self._rows(TENANT, *lanes.spans(dry), *wanted):
                 lanes.add(Row(*row))
-            lanes.close_short(dry)
+            lanes.close_short(dry, self._page_of_shard)
             for ready in lanes.ready():
                 yield ready
 
@@ -138,9 +146,9 @@ class Lanes:
         self._rows[row.shard].append(row)
         self._after[row.shard] = row.pos
 
-    def close_short(self, shards: Sequence[int]) -> None:
+    def close_short(self, shards: Sequence[int], page: int) -> None:
         """A shard that gave less than a page has no more."""
-        self.open -= {shard for shard in shards if len(self._rows[shard]) < PAGE_OF_SHARD}
+        self.open -= {shard for shard in shards if len(self._rows[shard]) < page}
 
     def ready(self) -> Iterator[Row]:
         """Rows before which nothing can come any more."""

@@ -14,6 +14,7 @@ from google.protobuf.message_factory import GetMessageClass
 
 from bayline.api.v1 import annotations_pb2
 from bayline.event.v1 import metadata_pb2
+from bayline.type.v1 import values_pb2
 from eventstore.decider import Decider
 from eventstore.mapping import OneofCodec
 from eventstore.store import Claim
@@ -219,7 +220,7 @@ message_type { name: "LoanBilled"
 
 def declare(proto: str) -> dict[str, type[Message]]:
     """Message classes, by name, of a file that exists in a test only."""
-    needed = (annotations_pb2.DESCRIPTOR, metadata_pb2.DESCRIPTOR)
+    needed = (annotations_pb2.DESCRIPTOR, metadata_pb2.DESCRIPTOR, values_pb2.DESCRIPTOR)
     assert all(needed)
     file = text_format.Parse(proto, FileDescriptorProto())
     pool = Default()
