@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,9 @@ class Shop:
     def service(self) -> ServiceDescriptor:
         return descriptor_pool.Default().FindServiceByName("shop.v1.ShopService")
 
+    def another(self, name: str) -> ServiceDescriptor:
+        return descriptor_pool.Default().FindServiceByName(f"shop.broken.v1.{name}")
+
     def message(self, name: str) -> type[Message]:
         found = descriptor_pool.Default().FindMessageTypeByName(f"shop.v1.{name}")
         return GetMessageClass(found)
@@ -59,11 +62,12 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
         "--include_imports",
         "--include_source_info",
         "shop.proto",
+        "broken.proto",
     ]
     assert protoc.main(arguments) == 0
     files = out.read_bytes()
     for file in descriptor_pb2.FileDescriptorSet.FromString(files).file:
-        if file.name == "shop.proto":
+        if file.name in ("shop.proto", "broken.proto"):
             descriptor_pool.Default().AddSerializedFile(file.SerializeToString())
         else:
             _known(file.name)
@@ -137,10 +141,17 @@ class Client:
     async def __call__(
         self, verb: str, path: str, body: Any = None, query: str = "", **headers: str
     ) -> Answer:
-        return await self.open(verb, path, body, query, **headers).finished()
+        return await self.open(verb, path, body, query, ends=True, **headers).finished()
 
     def open(
-        self, verb: str, path: str, body: Any = None, query: str = "", **headers: str
+        self,
+        verb: str,
+        path: str,
+        body: Any = None,
+        query: str = "",
+        *,
+        ends: bool = True,
+        **headers: str,
     ) -> "Exchange":
         raw = (
             b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
@@ -157,13 +168,13 @@ class Client:
                 for name, value in headers.items()
             ],
         }
-        return Exchange(self._app, scope, raw)
+        return Exchange(self._app, scope, raw, ends=ends)
 
 
 class Exchange:
-    def __init__(self, app: FastAPI, scope: dict[str, Any], body: bytes) -> None:
+    def __init__(self, app: FastAPI, scope: dict[str, Any], body: bytes, *, ends: bool) -> None:
         self._incoming: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-        self._incoming.put_nowait({"type": "http.request", "body": body, "more_body": False})
+        self._incoming.put_nowait({"type": "http.request", "body": body, "more_body": not ends})
         self.answer = Answer(0, {}, b"")
         self.grew = asyncio.Event()
         self._task = asyncio.ensure_future(app(scope, self._incoming.get, self._send))
@@ -206,6 +217,18 @@ def client(shop: Shop, handler: FakeHandler) -> Client:
     mount(app, {shop.service: handler}, heartbeat=0.05)
     app.add_exception_handler(DomainError, refusal)
     return Client(app)
+
+
+@pytest.fixture
+def mounted(shop: Shop) -> Callable[..., Client]:
+    """A client of an app with other services or other hooks."""
+
+    def mount_on(services: dict[ServiceDescriptor, FakeHandler], **hooks: Any) -> Client:
+        app = FastAPI(openapi_url=None)
+        mount(app, services, **hooks)
+        return Client(app)
+
+    return mount_on
 
 
 async def refusal(request: Request, error: Exception) -> JSONResponse:

@@ -128,3 +128,10 @@ async def test_a_thousand_messages_keep_their_order(client: Any, handler: Any, s
 
     cursors = [json.loads(line)["cursor"] for line in answer.body.splitlines()]
     assert cursors == [f"c{n}" for n in range(1, 1001)]
+
+
+async def test_a_stream_has_no_head(client: Any, handler: Any) -> None:
+    answer = await client("HEAD", "/v1/orders:stream")
+
+    assert (answer.status, answer.headers["allow"]) == (405, "GET")
+    assert handler.calls == []

@@ -9,6 +9,8 @@ from transcoding.descriptors import Json
 from transcoding.encoding import encoder_of
 from transcoding.parsing import parser_of
 
+__all__ = ["encoder", "encoder_of", "parser", "parser_of"]
+
 
 def encoder(message: type[Message]) -> Callable[[Message], Json]:
     """Fields without presence are always written, so that a client sees a stable shape."""

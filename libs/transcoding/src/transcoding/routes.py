@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
@@ -12,7 +13,7 @@ from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.routing import BaseRoute, Match
 from starlette.types import Receive, Scope, Send
 
@@ -72,9 +73,10 @@ class PathRoute(BaseRoute):
     def __init__(self, pattern: str, endpoints: Mapping[str, "Endpoint"]) -> None:
         self._match = re.compile(pattern).fullmatch
         self._endpoints = dict(endpoints)
-        if "GET" in endpoints:
-            self._endpoints["HEAD"] = endpoints["GET"]
-        self.path = next(iter(endpoints.values())).binding.path
+        read = endpoints.get("GET")
+        if read is not None and not read.binding.method.server_streaming:
+            self._endpoints["HEAD"] = read
+        self.path = self.path_format = next(iter(endpoints.values())).binding.path
         self.methods = frozenset(self._endpoints)
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
@@ -85,7 +87,7 @@ class PathRoute(BaseRoute):
             return Match.NONE, {}
         endpoint = self._endpoints.get(scope["method"])
         match = Match.FULL if endpoint else Match.PARTIAL
-        return match, {"endpoint": endpoint, "path_params": found.groupdict()}
+        return match, {"endpoint": endpoint, "path_params": found.groupdict(), "route": self}
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         endpoint = self._endpoints.get(scope["method"])
@@ -127,6 +129,10 @@ class Endpoint:
             raise ValueError(f"{method.full_name} is a command without request_id")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with suppress(ClientDisconnect):
+            await self._call(scope, receive, send)
+
+    async def _call(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = dict(scope["headers"])
         metadata = self._metadata(headers)
         request = self._new()

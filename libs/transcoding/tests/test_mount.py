@@ -1,0 +1,64 @@
+from typing import Any
+
+import pytest
+
+
+@pytest.mark.parametrize(
+    ("service", "reason"),
+    [
+        ("Twice", "is bound twice"),
+        ("Unknown", "binds title, which its request does not have"),
+        ("Nested", "is nested"),
+        ("Keyless", "is a command without request_id"),
+        ("Upwards", "streams from the client"),
+        ("Partial", "not supported"),
+    ],
+)
+def test_a_contract_that_rest_cannot_keep_stops_the_start(
+    shop: Any, handler: Any, mounted: Any, service: str, reason: str
+) -> None:
+    with pytest.raises(ValueError, match=reason):
+        mounted({shop.another(service): handler})
+
+
+async def test_a_path_may_have_any_depth(shop: Any, handler: Any, mounted: Any) -> None:
+    client = mounted({shop.another("Deep"): handler})
+
+    answer = await client("GET", "/v1/files/a/b/c.txt:read")
+
+    [call] = handler.calls
+    assert answer.status == 200
+    assert call.request.name == "files/a/b/c.txt"
+
+
+async def test_the_app_may_say_more_to_the_service(shop: Any, handler: Any, mounted: Any) -> None:
+    client = mounted(
+        {shop.service: handler}, metadata=lambda headers: [("traceparent", "00-of-this-span-01")]
+    )
+
+    await client("GET", "/v1/orders/7", traceparent="00-of-the-client-01")
+
+    [call] = handler.calls
+    assert call.metadata == {"traceparent": "00-of-this-span-01"}
+
+
+async def test_the_app_renders_what_breaks_a_stream(shop: Any, handler: Any, mounted: Any) -> None:
+    client = mounted({shop.service: handler}, problem=lambda error: {"title": f"it broke: {error}"})
+    handler.messages = [shop.new("OrderChange", cursor="c1")]
+    handler.error = RuntimeError("disk full")
+
+    answer = await client("GET", "/v1/orders:stream")
+
+    assert answer.body.endswith(b'event: problem\ndata: {"title":"it broke: disk full"}\n\n')
+
+
+async def test_a_client_that_leaves_while_it_sends_is_nobodys_error(
+    shop: Any, handler: Any, mounted: Any
+) -> None:
+    client = mounted({shop.service: handler})
+
+    exchange = client.open("POST", "/v1/orders", {}, idempotency_key="a-key-of-mine-1", ends=False)
+    await exchange.leave()
+
+    assert handler.calls == []
+    assert exchange.answer.status == 0
