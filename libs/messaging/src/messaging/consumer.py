@@ -93,7 +93,6 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         self._held: dict[TopicPartition, float] = {}
         self._backoffs: dict[TopicPartition, Backoff] = {}
         self._most = MOST_RECORDS
-        self._reported = 0.0
         self._newest: datetime | None = None
 
     def stop(self) -> None:
@@ -135,10 +134,12 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
             max_partition_fetch_bytes=4 * 1024 * 1024,
         )
         kafka.subscribe(list(self._topics), listener=self)
+        reporting = asyncio.create_task(self._report(kafka))
         try:
             await kafka.start()
             yield kafka
         finally:
+            reporting.cancel()
             self._placed.clear()
             with suppress(TimeoutError):
                 async with asyncio.timeout(CLOSE_SECONDS):
@@ -151,7 +152,6 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         found = await kafka.getmany(timeout_ms=pause, max_records=self._most)
         async with self._recovering(kafka):
             await self._work(kafka, found)
-        await self._report(kafka)
 
     @asynccontextmanager
     async def _recovering(self, kafka: AIOKafkaConsumer) -> AsyncIterator[None]:
@@ -183,12 +183,17 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         if status.halted:
             self._hold(kafka, ready, HALTED_SECONDS)
             return
+        doubted = {cursor.partition for cursor in cursors.values() if cursor.unproven}
+        ends = await kafka.end_offsets(doubted) if doubted else {}
         for partition in ready:
-            await self._begin(kafka, partition)
+            await self._begin(kafka, partition, ends.get(partition))
 
-    async def _begin(self, kafka: AIOKafkaConsumer, partition: TopicPartition) -> None:
+    async def _begin(
+        self, kafka: AIOKafkaConsumer, partition: TopicPartition, end: int | None
+    ) -> None:
         try:
-            await self._prove(kafka, partition)
+            if end is not None:
+                await self._prove(partition, end)
         except StoreSilent as error:
             self._wait_for_store(kafka, partition, str(error))
         else:
@@ -229,13 +234,9 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
             if not read:
                 self._wait_for_store(kafka, gap.partition, "it has not what the topic has")
 
-    async def _prove(self, kafka: AIOKafkaConsumer, partition: TopicPartition) -> None:
-        """After a halt the store is read from each cursor to the end, and the topic from there."""
-        doubted = [cursor for cursor in self._of(partition) if cursor.unproven]
-        if not doubted:
-            return
-        end = (await kafka.end_offsets([partition]))[partition]
-        for cursor in doubted:
+    async def _prove(self, partition: TopicPartition, end: int) -> None:
+        """After a halt the store is read from each cursor to its end, and the topic from `end`."""
+        for cursor in self._of(partition):
             read = await self._read_store(cursor.place, max(cursor.pos, 1), 0)
             if cursor.pos and not read:
                 reason = f"the store of {cursor.log} ends before {cursor.shard}/{cursor.pos}"
@@ -295,17 +296,15 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         return max((cursor.kafka_offset for cursor in self._of(partition)), default=-1)
 
     async def _report(self, kafka: AIOKafkaConsumer) -> None:
-        """Lag, and Kafka's own idea of it; never in the way of the work."""
-        now, assigned = time.monotonic(), kafka.assignment()
-        if now - self._reported < REPORT_SECONDS or not assigned:
-            return
-        self._reported = now
-        done = {partition: self._offset(partition) + 1 for partition in assigned}
-        with suppress(KafkaError, TimeoutError):
-            async with asyncio.timeout(CLOSE_SECONDS):
-                ends = await kafka.end_offsets(list(done))
-                await kafka.commit(done)
-                self._measure(sum(max(0, ends[p] - offset) for p, offset in done.items()))
+        """Lag, and Kafka's own idea of it. Beside the work: Kafka answers behind a waiting fetch."""
+        while True:
+            await asyncio.sleep(REPORT_SECONDS)
+            done = {partition: self._offset(partition) + 1 for partition in kafka.assignment()}
+            with suppress(KafkaError, TimeoutError):
+                async with asyncio.timeout(REPORT_SECONDS):
+                    ends = await kafka.end_offsets(list(done))
+                    self._measure(sum(max(0, ends[p] - offset) for p, offset in done.items()))
+                    await kafka.commit(done)
 
     def _measure(self, lag: int) -> None:
         labels = {"bayline.consumer": self._name}

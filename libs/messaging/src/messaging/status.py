@@ -16,7 +16,7 @@ SET state = 'halted', reason = %s, log = %s, epoch = %s, since = clock_timestamp
 WHERE name = %s AND state = 'running'"""
 RESUME = """
 UPDATE consumer.status
-SET state = 'running', reason = '', log = '', epoch = '', since = clock_timestamp()
+SET state = 'running', reason = '', since = clock_timestamp()
 WHERE name = %s AND state = 'halted' AND epoch = %s RETURNING log"""
 DOUBT = """
 INSERT INTO consumer.cursor AS c (name, log, shard, pos, hash, epoch, unproven)

@@ -5,7 +5,7 @@ CREATE TABLE consumer.status (
   name text PRIMARY KEY,
   state text NOT NULL DEFAULT 'running' CHECK (state IN ('running', 'halted')),
   reason text NOT NULL DEFAULT '',
-  log text NOT NULL DEFAULT '',                  -- the log that halted it
+  log text NOT NULL DEFAULT '',                  -- the log that halted it last
   epoch text NOT NULL DEFAULT '',                -- the epoch it met there
   rebuild_needed bigint NOT NULL DEFAULT 0,      -- events of a kind this release did not know
   since timestamptz NOT NULL DEFAULT clock_timestamp());
