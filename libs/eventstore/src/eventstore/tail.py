@@ -33,14 +33,15 @@ UPDATE es.relay_cursor c SET pos = u.new
  WHERE c.log = %s AND c.grp = %s AND c.shard = u.shard AND c.pos = u.old
 """
 HASHES = """
-SELECT e.shard, e.pos, e.hash FROM unnest(%s::smallint[], %s::bigint[]) u(shard, pos)
-  JOIN es.event e ON e.log = %s AND e.shard = u.shard AND e.pos = u.pos
+SELECT u.shard, u.pos, (
+    SELECT e.hash FROM es.event e WHERE e.log = %s AND e.shard = u.shard AND e.pos = u.pos)
+  FROM unnest(%s::smallint[], %s::bigint[]) u(shard, pos)
 """
 BACKLOG = """
-SELECT coalesce(sum(h.pos - c.pos), 0)::bigint, min(e.recorded_at)
+SELECT coalesce(sum(h.pos - c.pos), 0)::bigint, min((
+    SELECT e.recorded_at FROM es.event e WHERE e.log = c.log AND e.shard = c.shard AND e.pos = c.pos + 1))
   FROM es.relay_cursor c JOIN es.head h USING (log, shard)
-  JOIN es.event e ON e.log = c.log AND e.shard = c.shard AND e.pos = c.pos + 1
- WHERE c.log = %s AND c.grp = %s
+ WHERE c.log = %s AND c.grp = %s AND h.pos > c.pos
 """
 
 
@@ -148,8 +149,9 @@ class PostgresTail:
         """The chain after each (shard, pos) that is stored."""
         shards, positions = [shard for shard, _ in places], [pos for _, pos in places]
         async with self._pool.connection() as connection:
-            cursor = await connection.execute(HASHES, (shards, positions, self.log))
-            return {(shard, pos): digest for shard, pos, digest in await cursor.fetchall()}
+            cursor = await connection.execute(HASHES, (self.log, shards, positions))
+            rows = await cursor.fetchall()
+        return {(shard, pos): digest for shard, pos, digest in rows if digest is not None}
 
     async def backlog(self) -> Backlog:
         async with self._pool.connection() as connection:

@@ -106,9 +106,11 @@ $$ SELECT int4send(octet_length(b)) || b $$;
 -- What readers get: each event, the hash before it, the epoch. Never read it without (log, shard) or (log, tenant).
 CREATE VIEW es.linked WITH (security_invoker = true) AS
 SELECT e.log, e.shard, e.pos, e.tenant, e.stream, e.ver, e.event_id, e.type, e.occurred_at, e.recorded_at,
-       e.data, e.meta, e.hash, coalesce(p.hash, es.genesis(e.log, e.shard)) AS previous_hash, s.epoch
-  FROM es.event e CROSS JOIN es.store s
-  LEFT JOIN es.event p ON p.log = e.log AND p.shard = e.shard AND p.pos = e.pos - 1;
+       e.data, e.meta, e.hash,
+       coalesce((SELECT p.hash FROM es.event p WHERE p.log = e.log AND p.shard = e.shard AND p.pos = e.pos - 1),
+                es.genesis(e.log, e.shard)) AS previous_hash,  -- not a join: without statistics it would scan the shard
+       (SELECT epoch FROM es.store) AS epoch
+  FROM es.event e;
 
 -- One log per topic; called by the service's own migration.
 CREATE FUNCTION es.create_log(p_log text) RETURNS void LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
@@ -206,22 +208,36 @@ BEGIN
   RETURN QUERY SELECT k, b + n, v + n, false, p_stream;
 END $$;
 
--- Events and the key's earlier use in ONE snapshot, so that a retry is never decided on its own effect. A key used
--- before shows the stream it was used on, as it was then. A stream of another log is not there.
+-- Events and the key's earlier use in ONE snapshot (STABLE), so that a retry is never decided on its own effect. A key
+-- used before shows the stream it was used on, as it was then. A stream of another log is not there. Two statements and
+-- not a join: without statistics the planner would read the whole tenant.
 CREATE FUNCTION es.read(p_log text, p_tenant text, p_stream uuid, p_key text)
 RETURNS TABLE (
   ver int, type text, occurred_at timestamptz, recorded_at timestamptz, event_id uuid, data bytea, meta bytea,
   used_fp bytea, used_stream uuid, used_ver int, used_log text, used_shard smallint, used_pos bigint
 )
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-  SELECT e.ver, e.type, e.occurred_at, e.recorded_at, e.event_id, e.data, e.meta,
-         i.fp, i.stream, i.last_ver, i.log, i.shard, i.last_pos
-    FROM (SELECT) one
-    LEFT JOIN es.idem i ON i.tenant = p_tenant AND i.key = p_key
-    LEFT JOIN es.event e ON e.tenant = p_tenant AND e.stream = coalesce(i.stream, p_stream)
-                        AND e.ver <= coalesce(i.last_ver, 2147483647) AND e.log = p_log
-   ORDER BY e.ver
-$$;
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  i es.idem;
+BEGIN
+  SELECT * INTO i FROM es.idem u WHERE u.tenant = p_tenant AND u.key = p_key;
+  RETURN QUERY
+    SELECT e.ver, e.type, e.occurred_at, e.recorded_at, e.event_id, e.data, e.meta,
+           i.fp, i.stream, i.last_ver, i.log, i.shard, i.last_pos
+      FROM es.event e
+     WHERE e.tenant = p_tenant AND e.stream = coalesce(i.stream, p_stream)
+       AND e.ver <= coalesce(i.last_ver, 2147483647) AND e.log = p_log
+     ORDER BY e.ver;
+  IF NOT FOUND THEN
+    used_fp := i.fp;
+    used_stream := i.stream;
+    used_ver := i.last_ver;
+    used_log := i.log;
+    used_shard := i.shard;
+    used_pos := i.last_pos;
+    RETURN NEXT;
+  END IF;
+END $$;
 
 -- The next of a gapless series: propose it, claim it in the append, and decide again when another took it.
 CREATE FUNCTION es.next_number(p_tenant text, p_series text) RETURNS bigint
