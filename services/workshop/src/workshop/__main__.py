@@ -1,0 +1,7 @@
+"""`python -m workshop`."""
+
+from runtime.service import run
+from workshop.main import main
+from workshop.settings import Settings
+
+run(main, Settings)

@@ -1,0 +1,1 @@
+"""gRPC, Kafka, PostgreSQL and protobuf; and nothing else knows them."""

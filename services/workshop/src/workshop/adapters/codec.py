@@ -1,0 +1,211 @@
+"""Protobuf outside, dataclasses inside: events, commands and resources."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, fields
+from decimal import Decimal
+from functools import partial
+from typing import Any, Final, Generic, TypeVar, get_args
+
+from google.protobuf.message import DecodeError, Message
+from google.protobuf.message_factory import GetMessageClass
+
+from bayline.technician.v1 import technician_pb2
+from bayline.type.v1 import values_pb2
+from bayline.vehicle.v1 import vehicle_pb2
+from bayline.workshop.v1 import events_pb2, job_pb2, site_pb2
+from bayline.workshop.v1 import workshop_service_pb2 as service_pb2
+from eventstore.mapping import Mapper, OneofCodec
+from eventstore.store import Metadata
+from kernel.money import Money
+from kernel.units import Distance, DistanceUnit, distance
+from messaging.envelope import Undecodable
+
+from workshop.application.facts import FleetEvent, RosterEvent
+from workshop.application.ports import Asker
+from workshop.domain.job.events import JobEvent
+from workshop.domain.job.state import Booking, Flag, Invoice, Job, Labour, Line
+from workshop.domain.site import Site, SiteEvent
+from workshop.domain.tenant import Settings, TenantEvent
+from workshop.domain.values import Bay, JobId, SiteId
+
+C = TypeVar("C")
+E = TypeVar("E")
+
+JOB_EVENTS: OneofCodec[JobEvent] = OneofCodec(events_pb2.JobEvent, get_args(JobEvent))
+SITE_EVENTS: OneofCodec[SiteEvent] = OneofCodec(site_pb2.SiteEvent, get_args(SiteEvent))
+TENANT_EVENTS: OneofCodec[TenantEvent] = OneofCodec(site_pb2.TenantEvent, get_args(TenantEvent))
+
+
+class Irrelevant:
+    """A kind of event that is known, and of no use here."""
+
+
+IRRELEVANT: Final = Irrelevant()
+
+
+class ForeignEvents(Generic[E]):
+    """Events of another service, as far as this one has a use for them and for their fields."""
+
+    def __init__(self, record_class: type[Message], events: Iterable[type[E]]) -> None:
+        (oneof,) = record_class.DESCRIPTOR.oneofs
+        self.log = record_class.DESCRIPTOR.full_name
+        self._record_class = record_class
+        self._oneof = oneof.name
+        cases = {case.message_type.name: case for case in oneof.fields}
+        self._mappers = {
+            cases[event.__name__].name: _partial(cases[event.__name__].message_type, event)
+            for event in events
+        }
+
+    def decode(self, data: bytes) -> E | Irrelevant | None:
+        """None for a case that this release does not know. Raises Undecodable."""
+        try:
+            record = self._record_class.FromString(data)
+        except DecodeError as error:
+            raise Undecodable(f"no {self.log}: {error}") from error
+        case = record.WhichOneof(self._oneof)
+        if case is None:
+            return None
+        mapper = self._mappers.get(case)
+        return mapper.from_message(getattr(record, case)) if mapper else IRRELEVANT
+
+
+def _partial(descriptor: Any, event: type[E]) -> Mapper[Any, E]:  # noqa: ANN401 -- a Descriptor
+    unused = {field.name for field in descriptor.fields} - {f.name for f in fields(event)}  # type: ignore[arg-type]  # a dataclass
+    return Mapper(GetMessageClass(descriptor), event, ignore=unused)
+
+
+FLEET_EVENTS: ForeignEvents[FleetEvent] = ForeignEvents(
+    vehicle_pb2.VehicleEvent, get_args(FleetEvent)
+)
+ROSTER_EVENTS: ForeignEvents[RosterEvent] = ForeignEvents(
+    technician_pb2.TechnicianEvent, get_args(RosterEvent)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    value: Decimal
+    unit: DistanceUnit
+
+
+READING = Mapper(values_pb2.Reading, Reading)
+ENVELOPE = frozenset({"name", "request_id", "etag", "occurred_at"})
+"""Fields of a request that stand around its command."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request, and what its command takes from elsewhere than its fields."""
+
+    request: Any
+    by: Asker
+    metadata: Metadata
+
+    def odometer(self) -> Distance:
+        reading = READING.from_message(self.request.odometer)
+        return distance(reading.value, reading.unit)
+
+
+GIVEN: Mapping[str, Callable[[Asked], object]] = {
+    "at": lambda asked: asked.metadata.occurred_at,
+    "requester": lambda asked: asked.by.subject,
+    "inspector": lambda asked: asked.by.subject,
+    "inspector_technician": lambda asked: asked.by.technician,
+    "odometer": Asked.odometer,
+}
+
+
+class Command(Generic[C]):
+    """Makes a command of the request of the same name; its free text belongs to `subject`."""
+
+    def __init__(self, kind: type[C]) -> None:
+        given = {field.name for field in fields(kind)} & GIVEN.keys()  # type: ignore[arg-type]  # a dataclass
+        request = getattr(service_pb2, f"{kind.__name__}Request")
+        there = set(request.DESCRIPTOR.fields_by_name)
+        self._mapper = Mapper(request, kind, ignore=(ENVELOPE | given) & there, given=given)
+        self._given = {name: GIVEN[name] for name in given}
+
+    def read(self, request: Message, by: Asker, metadata: Metadata, subject: str = "") -> C:
+        asked = Asked(request, by, metadata)
+        given = {name: value(asked) for name, value in self._given.items()}
+        return self._mapper.from_message(request, subject=subject, **given)
+
+
+MONEY = Mapper(values_pb2.Money, Money)
+LINE = Mapper(
+    job_pb2.Line,
+    Line,
+    ignore={"net", "returned_from"},
+    given={"visit", "labour_minor", "parts_minor", "from_job", "from_line", "invoiced"},
+)
+INVOICE = Mapper(
+    job_pb2.Invoice,
+    Invoice,
+    ignore={"number", "net", "tax", "gross"},
+    given={"series", "sequence", "currency"},
+)
+JOB = Mapper(
+    job_pb2.Job,
+    Job,
+    ignore={"name", "etag", "estimate", "invoice", "completed_at", "allowed_actions", "lines"},
+    given={
+        "lines",
+        "duplicate_key",
+        "currency",
+        "rework_due",
+        "invoices",
+        "completions",
+        "corrections",
+    },
+)
+BAY = Mapper(site_pb2.Bay, Bay, rename={"id": "name"})
+SITE = Mapper(site_pb2.Site, Site, ignore={"name", "etag"}, nested=[BAY])
+SETTINGS = Mapper(site_pb2.Settings, Settings, ignore={"name", "etag"})
+
+
+def job_message(
+    job_id: JobId, version: int, job: Job, allowed_actions: Iterable[str] = ()
+) -> job_pb2.Job:
+    """The resource; its words must have been revealed."""
+    message = JOB.to_message(job)
+    message.name, message.etag = f"jobs/{job_id}", str(version)
+    message.lines.extend(map(partial(_line, job.currency), job.lines))
+    message.allowed_actions.extend(allowed_actions)
+    if job.estimate is not None:
+        message.estimate.CopyFrom(MONEY.to_message(job.estimate))
+    if job.invoice is not None:
+        message.invoice.CopyFrom(_invoice(job.invoice))
+    if job.completed_at is not None:
+        message.completed_at.FromDatetime(job.completed_at)
+    return message
+
+
+def _line(currency: str, line: Line) -> job_pb2.Line:
+    message = LINE.to_message(line)
+    if line.priced:
+        message.net.CopyFrom(MONEY.to_message(Money(line.net_minor, currency)))
+    if line.from_job is not None:
+        message.returned_from = f"jobs/{line.from_job}/lines/{line.from_line}"
+    return message
+
+
+def _invoice(invoice: Invoice) -> job_pb2.Invoice:
+    message = INVOICE.to_message(invoice)
+    message.number = invoice.number
+    message.net.CopyFrom(MONEY.to_message(invoice.net))
+    message.tax.CopyFrom(MONEY.to_message(invoice.tax))
+    message.gross.CopyFrom(MONEY.to_message(invoice.gross))
+    return message
+
+
+def site_message(site_id: SiteId, version: int, site: Site) -> site_pb2.Site:
+    message = SITE.to_message(site)
+    message.name, message.etag = f"sites/{site_id}", str(version)
+    return message
+
+
+def settings_message(version: int, settings: Settings) -> site_pb2.Settings:
+    message = SETTINGS.to_message(settings)
+    message.name, message.etag = "settings", str(version)
+    return message
