@@ -377,3 +377,49 @@ def test_an_old_event_is_read_as_its_successor_and_keeps_its_seal() -> None:
     assert event == CarLent(
         VAN, Personal(ANNA.subject, sealed=place), datetime(1970, 1, 1, tzinfo=UTC)
     )
+
+
+def test_what_the_message_does_not_say_is_given_by_the_caller() -> None:
+    @dataclass(frozen=True)
+    class FittedTyre:
+        position: int
+        state: TyreState
+        fitted_by: str
+
+    mapper: Mapper[Any, FittedTyre] = Mapper(DECLARED["Tyre"], FittedTyre, given={"fitted_by"})
+
+    tyre = mapper.from_message(DECLARED["Tyre"](position=2, state=1), fitted_by="tech-1")
+
+    assert tyre == FittedTyre(2, TyreState.NEW, "tech-1")
+    assert mapper.to_message(tyre) == DECLARED["Tyre"](position=2, state=1)
+
+
+def test_words_that_were_not_said_are_none() -> None:
+    types = {name: each.type for name, each in Inspection.__dataclass_fields__.items()}
+    quiet = make_dataclass("Quiet", (types | {"note": Personal | None}).items())
+    mapper: Mapper[Any, Any] = Mapper(
+        DECLARED["Inspection"], quiet, rename={"inspection_id": "name"}, ignore={"etag"}
+    )
+    message = MAPPER.to_message(FULL)
+
+    assert mapper.from_message(message, subject="jobs/7").note == FULL.note
+    message.ClearField("note")
+    assert mapper.from_message(message).note is None
+
+
+def test_a_value_that_a_dataclass_refuses_is_refused_as_a_whole() -> None:
+    @dataclass(frozen=True)
+    class EvenTyre:
+        position: int
+        state: TyreState
+
+        def __post_init__(self) -> None:
+            if self.position % 2:
+                raise ValueError("is odd")
+
+    mapper: Mapper[Any, EvenTyre] = Mapper(DECLARED["Tyre"], EvenTyre)
+
+    with pytest.raises(Unmappable) as refusal:
+        mapper.from_message(DECLARED["Tyre"](position=1, state=1))
+
+    assert refusal.value.violations == (Violation("", "is odd"),)

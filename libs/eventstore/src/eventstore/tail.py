@@ -19,10 +19,11 @@ UPDATE es.relay_lease SET owner = %s, fence = fence + 1, until = clock_timestamp
  WHERE log = %s AND grp = %s AND (until < clock_timestamp() OR owner = %s) RETURNING fence
 """
 FETCH = """
-SELECT e.* FROM es.relay_cursor c JOIN es.head h USING (log, shard) CROSS JOIN LATERAL (
+SELECT e.* FROM es.relay_cursor c CROSS JOIN LATERAL (
   SELECT * FROM es.linked e WHERE e.log = c.log AND e.shard = c.shard AND e.pos > c.pos
    ORDER BY e.pos LIMIT %s) e
- WHERE c.log = %s AND c.grp = %s AND h.pos > c.pos
+ WHERE c.log = %s AND c.grp = %s
+   AND c.pos < (SELECT h.pos FROM es.head h WHERE h.log = c.log AND h.shard = c.shard)
  ORDER BY e.recorded_at, e.shard, e.pos LIMIT %s
 """
 ADVANCE = """
