@@ -4,12 +4,6 @@ from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 from enum import StrEnum
 
-from kernel.errors import InvalidArgument
-
-
-class UnknownUnit(InvalidArgument):
-    pass
-
 
 class DistanceUnit(StrEnum):
     KILOMETRE = "KILOMETRE"

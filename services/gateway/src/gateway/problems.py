@@ -26,7 +26,7 @@ from kernel.errors import (
     Unavailable,
 )
 from runtime.errors import Problem, kind_of, problem_of
-from transcoding.contract import camel
+from transcoding.descriptors import camel
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = "1"

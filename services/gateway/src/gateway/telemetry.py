@@ -36,17 +36,21 @@ class Measured:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        began, status = time.perf_counter(), 500
+        began, status, answered = time.perf_counter(), 500, False
 
         async def noted(message: Message) -> None:
-            nonlocal status
+            nonlocal status, answered
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status, answered = message["status"], True
             await send(message)
 
         with self._span(scope) as span:
             try:
                 await self._app(scope, receive, noted)
+            except Exception:
+                if not answered:
+                    raise
+                # Starlette raises a bug again after its problem was logged and sent.
             finally:
                 route = _route(scope)
                 span.update_name(f"{scope['method']} {route}")

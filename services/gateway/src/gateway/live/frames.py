@@ -12,7 +12,7 @@ from bayline.event.v1.event_log_service_pb2 import StoredEvent
 from bayline.event.v1.metadata_pb2 import Metadata, Sensitive
 from bayline.gateway.v1.gateway_service_pb2 import StreamFrame
 from messaging.envelope import Envelope
-from transcoding.json import encoder_of
+from transcoding.encoding import encoder_of
 
 RECENT = 4_096
 

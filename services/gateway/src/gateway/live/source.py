@@ -30,10 +30,7 @@ class Source:
     """The event logs of all services, by topic. Channels carry the gateway's own token."""
 
     def __init__(self, channels: Mapping[str, grpc.aio.Channel]) -> None:
-        self._logs = {
-            topic: EventLogServiceStub(channel)
-            for topic, channel in channels.items()
-        }
+        self._logs = {topic: EventLogServiceStub(channel) for topic, channel in channels.items()}
 
     @property
     def topics(self) -> Sequence[str]:

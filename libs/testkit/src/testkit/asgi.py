@@ -1,0 +1,86 @@
+"""An HTTP client for an ASGI application in this process, and a handler that says what it is told."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import orjson
+from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+from starlette.types import ASGIApp
+
+from transcoding.handlers import Metadata
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    status: int
+    headers: Mapping[str, str]
+    raw: bytes
+
+    @property
+    def json(self) -> Any:
+        return orjson.loads(self.raw)
+
+
+Call: TypeAlias = Callable[..., Awaitable[Answered]]
+
+
+@dataclass(slots=True)
+class FakeHandler:
+    """Answers a method as the test says, else with nothing set; remembers what it was asked."""
+
+    answers: dict[str, Message | Exception] = field(default_factory=dict)
+    asked: list[tuple[str, Any, Mapping[str, str]]] = field(default_factory=list)
+
+    async def unary(
+        self, method: MethodDescriptor, request: Message, metadata: Metadata
+    ) -> tuple[Message, Metadata]:
+        self.asked.append((method.name, request, dict(metadata)))
+        return self._answer(method), [("bayline-version", "7"), ("bayline-position", "sealed")]
+
+    async def stream(
+        self, method: MethodDescriptor, request: Message, metadata: Metadata
+    ) -> AsyncIterator[Message]:
+        yield self._answer(method)
+
+    def _answer(self, method: MethodDescriptor) -> Message:
+        answer = self.answers.get(method.name) or GetMessageClass(method.output_type)()
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+async def request(
+    app: ASGIApp, verb: str, path: str, headers: Mapping[str, str], body: bytes = b""
+) -> Answered:
+    """One request, whole; the client stays until it is answered."""
+    arriving: list[dict[str, Any]] = [{"type": "http.request", "body": body, "more_body": False}]
+    sent: list[Any] = []
+
+    async def receive() -> dict[str, Any]:
+        return arriving.pop(0) if arriving else {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    await app(_scope(verb, path, headers), receive, send)
+    start, *rest = sent
+    found = {name.decode(): value.decode() for name, value in start["headers"]}
+    return Answered(start["status"], found, b"".join(each.get("body", b"") for each in rest))
+
+
+def _scope(verb: str, path: str, headers: Mapping[str, str]) -> dict[str, Any]:
+    target, _, query = path.partition("?")
+    return {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "scheme": "http",
+        "method": verb,
+        "path": target,
+        "raw_path": target.encode(),
+        "query_string": query.encode(),
+        "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
+    }

@@ -1,0 +1,41 @@
+"""The OpenAPI document of this gateway: the contract, its problems, and how to sign in."""
+
+from collections.abc import Iterable, Mapping
+from importlib.metadata import version
+from typing import Any
+
+from google.protobuf.descriptor import ServiceDescriptor
+
+from gateway.problems import Entry
+from gateway.settings import Login
+from transcoding.openapi import document
+
+ANY_CALL = (
+    "TOKEN_MISSING",
+    "TOKEN_INVALID",
+    "TOKEN_EXPIRED",
+    "PERMISSION_DENIED",
+    "REQUEST_INVALID",
+    "POSITION_UNREADABLE",
+    "FACTS_NOT_YET_KNOWN",
+    "UNAVAILABLE",
+    "DEADLINE_EXCEEDED",
+    "INTERNAL",
+)
+
+
+def build(
+    services: Iterable[ServiceDescriptor], entries: Mapping[str, Entry], login: Login
+) -> dict[str, Any]:
+    """The same contract gives the same bytes."""
+    known = {reason: (entry.status, entry.title) for reason, entry in entries.items()}
+    found = document(services, "Bayline", version("bayline-gateway"), known, common=ANY_CALL)
+    if login.client_id:
+        found["components"]["securitySchemes"]["login"] = _sign_in(login)
+        found["security"].append({"login": []})
+    return found
+
+
+def _sign_in(login: Login) -> dict[str, Any]:
+    flow = {"authorizationUrl": login.authorize_url, "tokenUrl": login.token_url, "scopes": {}}
+    return {"type": "oauth2", "flows": {"authorizationCode": flow}}

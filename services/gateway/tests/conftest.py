@@ -1,0 +1,70 @@
+"""A gateway whose services are one fake, called over ASGI with tokens of a test issuer."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+import pytest
+
+from gateway import application
+from gateway.identity import Guarded
+from gateway.main import OWN, PEERS
+from gateway.settings import Http, Login, Settings
+from kernel.clock import SystemClock
+from kernel.ids import SequentialIds
+from runtime.admin import Probes
+from runtime.identity import TokenVerifier
+from runtime.policy import Policies
+from testkit.asgi import Answered, Call, FakeHandler, request
+from testkit.tokens import Issuer
+
+
+@pytest.fixture(scope="session")
+def issuer() -> Issuer:
+    return Issuer()
+
+
+@pytest.fixture
+def settings() -> Settings:
+    http = Http(
+        port=0,
+        public_base="https://bayline.test",
+        cors_origins=("http://localhost:5173",),
+        body_limit_bytes=4_096,
+    )
+    return Settings.model_construct(http=http, login=Login())
+
+
+@pytest.fixture(scope="session")
+def policies() -> Policies:
+    return Policies.load(*(f"bayline/{name}/v1/policies.cedar" for name in (*PEERS, "gateway")))
+
+
+@pytest.fixture
+def service() -> FakeHandler:
+    return FakeHandler()
+
+
+@pytest.fixture
+def call(issuer: Issuer, settings: Settings, policies: Policies, service: FakeHandler) -> Call:
+    """A client: verb, path and body, headers by keyword; an empty token sends none."""
+
+    async def keys() -> Mapping[str, Any]:
+        return issuer.jwks()
+
+    verifier = TokenVerifier(issuer.settings(), keys, SystemClock())
+    handlers = {each: Guarded(service, verifier, policies) for each in (*PEERS.values(), OWN)}
+    app = application.build(settings, handlers, Probes("gateway", "test"), SequentialIds())
+
+    async def called(
+        verb: str, path: str, body: object = None, *, token: str | None = None, **headers: str
+    ) -> Answered:
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        if token != "":
+            sent["authorization"] = f"Bearer {token or issuer.token()}"
+        payload = body if isinstance(body, bytes) else b"" if body is None else orjson.dumps(body)
+        if payload:
+            sent = {"content-type": "application/json", "content-length": str(len(payload)), **sent}
+        return await request(app, verb, path, sent, payload)
+
+    return called

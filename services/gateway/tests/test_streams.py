@@ -1,0 +1,252 @@
+"""Live and replayed streams: whatever stops, a reader that comes back misses nothing."""
+
+import time
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from random import Random
+from typing import Any, cast
+
+import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bayline.event.v1.event_log_service_pb2 import Heads, StoredEvent
+from bayline.event.v1.metadata_pb2 import Metadata, Sensitive
+from bayline.gateway.v1.gateway_service_pb2 import ReadStreamRequest, StreamFrame, StreamJobsRequest
+from bayline.workshop.v1.events_pb2 import JobEvent, JobRejected
+from gateway.live.cursor import Cursor, CursorExpired
+from gateway.live.frames import of_envelope
+from gateway.live.hub import Hub, LiveStreamBehind, LiveTailUnavailable
+from gateway.live.source import Source
+from gateway.live.streams import JOBS, Streams
+from kernel.clock import SystemClock
+from messaging.envelope import Envelope
+from runtime.identity import Caller, TokenExpired
+from runtime.policy import Policies
+from runtime.positions import CursorUnreadable, Seals
+
+SHARDS = 64
+SEALS = Seals([bytes(range(32))])
+MONDAY = datetime(2026, 11, 23, 8, tzinfo=UTC)
+NOTE = Sensitive(subject="jobs/1", key_id="k", nonce=b"n" * 12, ciphertext=b"sealed words")
+
+
+def an_event(shard: int, pos: int, *, tenant: str = "acme", site: str = "ber") -> Envelope:
+    return Envelope(
+        topic=JOBS,
+        shard=shard,
+        pos=pos,
+        tenant=tenant,
+        stream=f"00000000-0000-7000-8000-{shard:012d}",
+        version=pos,
+        event_id=f"{tenant}-{shard}-{pos}",
+        type="bayline.workshop.v1.JobRejected",
+        occurred_at=MONDAY,
+        recorded_at=MONDAY,
+        data=JobEvent(job_rejected=JobRejected(note=NOTE)).SerializeToString(),
+        meta=Metadata(actor="mia", site=site).SerializeToString(),
+        previous_hash=b"",
+        epoch="e1",
+    )
+
+
+@dataclass
+class FakeSource:
+    """A store in memory: what is appended is there at once."""
+
+    epoch: str = "e1"
+    events: list[Envelope] = field(default_factory=list)
+
+    @property
+    def topics(self) -> Sequence[str]:
+        return [JOBS]
+
+    async def heads(self, topic: str) -> Heads:
+        heads = [0] * SHARDS
+        for event in self.events:
+            heads[event.shard] = max(heads[event.shard], event.pos)
+        return Heads(epoch=self.epoch, heads=heads)
+
+    async def between(
+        self,
+        topic: str,
+        tenant: str,
+        after: Sequence[int],
+        until: Sequence[int],
+        *,
+        recorded_from: Timestamp | None = None,
+        stream: str = "",
+    ) -> AsyncIterator[StoredEvent]:
+        for event in list(self.events):
+            if event.tenant == tenant and after[event.shard] < event.pos <= until[event.shard]:
+                yield of_envelope(event)
+
+
+def ready_hub() -> Hub:
+    hub = Hub("", [JOBS])
+    hub._ready.set()
+    return hub
+
+
+def streams_of(source: FakeSource, hub: Hub, policies: Policies) -> Streams:
+    return Streams(hub, cast("Source", source), SEALS, policies, SystemClock())
+
+
+def mia(**changed: Any) -> Caller:
+    known = {"sites": frozenset({"*"}), "expires_at": time.time() + 3600, **changed}
+    return Caller("mia", "acme", frozenset({"service_manager"}), **known)
+
+
+async def first(frames: AsyncIterator[StreamFrame], count: int) -> list[StreamFrame]:
+    return [await anext(frames) for _ in range(count)]
+
+
+async def test_a_reader_that_comes_new_is_told_where_it_is_and_sees_what_happens_from_then_on(
+    policies: Policies,
+) -> None:
+    source, hub = FakeSource(events=[an_event(3, 1)]), ready_hub()
+    frames = streams_of(source, hub, policies)._jobs(StreamJobsRequest(), mia())
+
+    [start] = await first(frames, 1)
+    reading = anext(frames)
+    hub._pass_on(an_event(3, 2))
+    seen = await reading
+
+    assert (start.type, bool(start.cursor)) == ("cursor", True)
+    assert (seen.event_id, seen.version, seen.site, seen.actor) == (
+        "acme-3-2",
+        2,
+        "sites/ber",
+        "mia",
+    )
+
+
+@given(seed=st.integers(0, 10_000))
+async def test_a_reader_interrupted_anywhere_sees_every_event_once_and_in_order(
+    seed: int,
+) -> None:
+    random, policies = Random(seed), Policies.load("bayline/gateway/v1/policies.cedar")
+    source, hub, seen = FakeSource(), ready_hub(), list[str]()
+    cursor = Cursor(JOBS, "e1", [0] * SHARDS).sealed(SEALS, "acme")
+    ends = [0, 0, 0]
+    for _ in range(6):
+        happened = []
+        for _ in range(random.randrange(5)):
+            shard = random.randrange(3)
+            ends[shard] += 1
+            happened.append(an_event(shard, ends[shard]))
+        before = happened[: random.randrange(len(happened) + 1)]
+        for event in before:
+            source.events.append(event)
+            hub._pass_on(event)
+        frames = streams_of(source, hub, policies)._jobs(StreamJobsRequest(cursor=cursor), mia())
+        await anext(frames)
+        meanwhile = happened[len(before) :]
+        for event in source.events[-2:] + meanwhile:  # the relay repeats what it has sent before
+            hub._pass_on(event)
+        source.events += meanwhile
+        wanted = random.randrange(len(source.events) - len(seen) + 1)
+        for frame in await first(frames, wanted):
+            seen.append(frame.event_id)
+            cursor = frame.cursor
+        await frames.aclose()  # type: ignore[attr-defined]  # it is a generator
+
+    by_shard = [[each for each in seen if each.split("-")[1] == str(shard)] for shard in range(3)]
+    assert by_shard == [
+        [f"acme-{shard}-{pos}" for pos in range(1, len(found) + 1)]
+        for shard, found in enumerate(by_shard)
+    ]
+
+
+async def test_a_reader_sees_only_its_tenant_and_its_sites(policies: Policies) -> None:
+    theirs = [an_event(1, 1, tenant="polaris"), an_event(2, 1, site="vie")]
+    source = FakeSource(events=[*theirs, an_event(4, 1)])
+    streams = streams_of(source, ready_hub(), policies)
+    who = mia(sites=frozenset({"ber"}))
+
+    frames = [each async for each in streams._read(ReadStreamRequest(topic=JOBS), who)]
+
+    assert [frame.event_id for frame in frames] == ["acme-4-1", ""]
+
+
+async def test_words_of_persons_stay_sealed_in_frames(policies: Policies) -> None:
+    streams = streams_of(FakeSource(events=[an_event(1, 1)]), ready_hub(), policies)
+
+    [frame, _] = [each async for each in streams._read(ReadStreamRequest(topic=JOBS), mia())]
+
+    assert b"sealed words" not in frame.SerializeToString()
+    assert frame.data["note"]["subject"] == "jobs/1"  # type: ignore[index]  # a struct in a struct
+
+
+async def test_a_cursor_is_good_for_its_tenant_topic_and_epoch_only() -> None:
+    cursor, heads = Cursor(JOBS, "e1", [0] * SHARDS), Heads(epoch="e1")
+    token = cursor.sealed(SEALS, "acme")
+
+    assert Cursor.opened(token, SEALS, "acme", JOBS, heads) == cursor
+    with pytest.raises(CursorUnreadable):
+        Cursor.opened(token, SEALS, "polaris", JOBS, heads)
+    with pytest.raises(CursorUnreadable):
+        Cursor.opened(token, SEALS, "acme", "bayline.vehicle.v1.VehicleEvent", heads)
+    with pytest.raises(CursorUnreadable):
+        Cursor.opened("bm9uc2Vuc2U", SEALS, "acme", JOBS, heads)
+    with pytest.raises(CursorExpired):
+        Cursor.opened(token, SEALS, "acme", JOBS, Heads(epoch="e2"))
+
+
+async def test_a_stream_ends_when_its_token_does(policies: Policies) -> None:
+    streams = streams_of(FakeSource(), ready_hub(), policies)
+    frames = streams._jobs(StreamJobsRequest(), mia(expires_at=time.time() + 0.05))
+    await anext(frames)
+
+    with pytest.raises(TokenExpired):
+        await anext(frames)
+
+
+async def test_a_reader_that_is_too_slow_is_sent_away_to_resume() -> None:
+    hub = ready_hub()
+
+    with hub.watching(JOBS, "acme") as watcher:
+        for pos in range(1, 2_100):
+            hub._pass_on(an_event(1, pos))
+        with pytest.raises(LiveStreamBehind):
+            await watcher.next(0)
+
+
+async def test_when_the_topic_has_a_hole_readers_resume_from_the_store() -> None:
+    hub = ready_hub()
+
+    with hub.watching(JOBS, "acme") as watcher:
+        hub._pass_on(an_event(1, 1))
+        hub._pass_on(an_event(1, 3))
+        with pytest.raises(LiveTailUnavailable):
+            await watcher.next(0)
+
+
+async def test_nobody_watches_before_the_tail_is_connected() -> None:
+    hub = Hub("", [JOBS])
+
+    with pytest.raises(LiveTailUnavailable), hub.watching(JOBS, "acme"):
+        pass
+    assert await hub.check() is not None
+
+
+async def test_i_am_who_my_token_says_and_may_do_what_my_roles_may(policies: Policies) -> None:
+    streams = streams_of(FakeSource(), ready_hub(), policies)
+
+    me = await streams._me(mia(technician="t-1", sites=frozenset({"ber"})))
+
+    assert (me.subject, me.tenant, list(me.sites)) == ("mia", "acme", ["sites/ber"])
+    assert me.technician == "technicians/t-1"
+    assert "bayline.workshop.v1.WorkshopService/TriageJob" in me.allowed_methods
+    assert "bayline.workshop.v1.WorkshopService/SetTaxRates" not in me.allowed_methods
+
+
+async def test_the_topics_are_listed_with_their_events(policies: Policies) -> None:
+    streams = streams_of(FakeSource(), ready_hub(), policies)
+
+    [topic] = (await streams._list(mia())).streams
+
+    assert (topic.topic, topic.epoch) == (JOBS, "e1")
+    assert "bayline.workshop.v1.JobRequested" in topic.event_types
