@@ -340,6 +340,37 @@ class EventStoreContract:
         assert sum(not each.replayed for each in answers) == 1
         assert (await store.read(NORTH, stream)).version == 1
 
+    async def test_one_key_sent_for_many_streams_at_once_is_one_append(
+        self, store: EventStore[LoanEvent]
+    ) -> None:
+        request = a_request()
+        streams = [a_stream() for _ in range(16)]
+
+        outcomes = await asyncio.gather(
+            *(put(store, each, 0, MeterRead(1, 1), request=request) for each in streams)
+        )
+        written = [(await store.read(NORTH, each)).version for each in streams]
+
+        assert sorted(written) == [0] * 15 + [1]
+        assert {each.position for each in outcomes} == {outcomes[0].position}
+        assert sum(not each.replayed for each in outcomes) == 1
+
+    async def test_claims_taken_in_any_order_never_wait_for_each_other(
+        self, store: EventStore[LoanEvent]
+    ) -> None:
+        keys = [Claim("key", str(number)) for number in range(8)]
+
+        for _ in range(5):
+            there, back = (a_stream() for _ in range(2))
+            outcomes = await all_of(
+                *(put(store, there, 0, claims=keys) for _ in range(4)),
+                *(put(store, back, 0, claims=keys[::-1]) for _ in range(4)),
+            )
+            holder = next(each for each in outcomes if isinstance(each, ClaimTaken)).holder
+            assert all(isinstance(each, Appended | ClaimTaken) for each in outcomes)
+            assert holder in {there, back}
+            await put(store, holder, 0, claims=[])
+
     async def test_fifty_commands_on_one_stream_all_get_their_turn(
         self, store: EventStore[LoanEvent]
     ) -> None:
