@@ -19,7 +19,7 @@ from gateway.problems import STATUS, catalogue
 from kernel.errors import DomainError
 from runtime.errors import kind_of
 from runtime.policy import Policies
-from transcoding.contract import method_rules
+from transcoding.descriptors import method_rules
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("eventstore", "runtime", "transcoding", "workshop", "vehicle", "technician", "gateway")

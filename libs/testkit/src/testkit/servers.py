@@ -70,7 +70,14 @@ def database(postgres_server: Server) -> Iterator[NewDatabase]:
 
 @pytest.fixture(scope="session")
 def whole_stack() -> Iterator[Stack]:
-    """All of `make up` on ports and data of its own; for tests marked e2e, which share one."""
+    """For tests marked e2e, which share one."""
+    with own_stack() as stack:
+        yield stack
+
+
+@contextmanager
+def own_stack() -> Iterator[Stack]:
+    """All of `make up` on ports and data of its own."""
     with _folder() as folder:
         stack = Stack.beside(folder / "home")
         try:
