@@ -7,6 +7,7 @@ import psycopg
 import pytest
 
 from devstack import kafka
+from devstack.processes import is_zombie, works_in
 from devstack.stack import Stack
 from messaging.admin import ensure_topics
 
@@ -53,6 +54,27 @@ def test_what_was_killed_is_seen_as_ended_and_started_again(stack: Stack) -> Non
     assert set(ended.values()) == {"ended"}
     assert _remembered(stack, "killed")
     assert _topics(stack) >= {"t.Kept"}
+
+
+def test_a_killed_server_that_nobody_reaps_is_no_obstacle(stack: Stack) -> None:
+    _start(stack)
+    server = stack.running()["postgres"].pid
+    os.kill(server, SIGKILL)
+    while not is_zombie(server) or any(works_in(stack.parts.cluster().data)):
+        os.sched_yield()
+
+    stack.parts.cluster().forget_zombie()
+
+    assert not (stack.parts.cluster().data / "postmaster.pid").exists()
+    _start(stack)
+
+
+def test_a_living_server_keeps_its_lock(stack: Stack) -> None:
+    _start(stack)
+
+    stack.parts.cluster().forget_zombie()
+
+    assert (stack.parts.cluster().data / "postmaster.pid").exists()
 
 
 def test_down_stops_only_what_it_has_started(stack: Stack, place: Path) -> None:

@@ -86,6 +86,7 @@ class Parts:
 
         def prepare() -> Program:
             cluster.initialise()
+            cluster.forget_zombie()
             return cluster.program()
 
         port = cluster.server.port

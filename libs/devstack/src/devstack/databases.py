@@ -1,6 +1,7 @@
 """The databases of the services and the roles that may use them."""
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import LiteralString
 
@@ -11,6 +12,8 @@ from psycopg.errors import DuplicateDatabase, DuplicateObject, UniqueViolation
 from devstack.postgres import Server
 
 LOGINS = ("app", "projector", "relay")
+ROLE = "SELECT FROM pg_roles WHERE rolname = %s"
+DATABASE = "SELECT FROM pg_database WHERE datname = %s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +38,12 @@ def prepare(server: Server, service: str, passwords: Mapping[str, str], name: st
     database = name or service
     owner, *logins = (f"{service}_{role}" for role in ("owner", *LOGINS))
     with psycopg.connect(server.dsn(), autocommit=True) as connection:
-        _create(connection, "CREATE ROLE {} NOLOGIN", owner)
+        _create(connection, ROLE, "CREATE ROLE {} NOLOGIN", owner)
         for role, login in zip(LOGINS, logins, strict=True):
-            _create(connection, "CREATE ROLE {} LOGIN", login)
+            _create(connection, ROLE, "CREATE ROLE {} LOGIN", login)
             _set_password(connection, login, passwords[role])
-        _create(connection, "CREATE DATABASE {} OWNER {} TEMPLATE template0", database, owner)
+        made = "CREATE DATABASE {} OWNER {} TEMPLATE template0"
+        _create(connection, DATABASE, made, database, owner)
         _close_to_public(connection, database)
         _allow_to_connect(connection, database, logins)
     return _described(server, service, passwords, database)
@@ -75,12 +79,14 @@ def _described(
     )
 
 
-def _create(connection: Connection, statement: LiteralString, *names: str) -> None:
-    """Roles and databases know no IF NOT EXISTS, and another process may be as fast as we."""
-    try:
-        connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
-    except (DuplicateObject, DuplicateDatabase, UniqueViolation):
+def _create(
+    connection: Connection, find: LiteralString, statement: LiteralString, name: str, *more: str
+) -> None:
+    """Neither knows IF NOT EXISTS; another process may be as fast as we."""
+    if connection.execute(find, [name]).rowcount:
         return
+    with suppress(DuplicateObject, DuplicateDatabase, UniqueViolation):
+        connection.execute(sql.SQL(statement).format(*map(sql.Identifier, (name, *more))))
 
 
 def _set_password(connection: Connection, login: str, password: str) -> None:

@@ -13,7 +13,7 @@ import psycopg
 
 from devstack.failure import StackFailure
 from devstack.ports import HOST
-from devstack.processes import Program, run
+from devstack.processes import Program, is_zombie, run, works_in
 
 ACCOUNT = "bayline-postgres"
 SHARED = Path("/var/lib/bayline")  # where that account can reach what it may not reach elsewhere
@@ -88,6 +88,18 @@ class Cluster:
         )
         if done.returncode != 0:
             raise StackFailure(f"PostgreSQL cannot make its data folder: {done.stderr.strip()}")
+
+    def forget_zombie(self) -> None:
+        """PostgreSQL takes a killed server for alive until somebody reaps it; not every init does.
+
+        The lock goes only when nothing works in the data folder any more.
+        """
+        lock = self.data / "postmaster.pid"
+        if not lock.exists():
+            return
+        pid = int(lock.read_text().splitlines()[0])
+        if is_zombie(pid) and not any(works_in(self.data)):
+            lock.unlink(missing_ok=True)
 
     def program(self) -> Program:
         settings = {

@@ -2,7 +2,8 @@
 
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from signal import SIGTERM, Signals
@@ -42,6 +43,8 @@ class Running:
 
     def process(self) -> psutil.Process | None:
         """The process while it lives; a zombie does not."""
+        if child := _children.get(self.pid):
+            child.poll()
         try:
             process = psutil.Process(self.pid)
             alive = process.status() != psutil.STATUS_ZOMBIE
@@ -57,6 +60,21 @@ def started_at(pid: int) -> int:
     except OSError:
         return 0
     return int(stat.rpartition(")")[2].split()[19])
+
+
+def is_zombie(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def works_in(folder: Path) -> Iterator[int]:
+    """The processes whose working directory it is."""
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if process.cwd() == str(folder):
+                yield process.pid
 
 
 def spawn(program: Program, *, dies_with_parent: bool = False) -> Running:
