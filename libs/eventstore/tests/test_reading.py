@@ -149,3 +149,13 @@ async def test_a_log_of_another_service_is_not_read_over_grpc(
 ) -> None:
     with pytest.raises(grpc.aio.AioRpcError, match="there is no log"):
         await log.GetHeads(pb.GetHeadsRequest(log="bayline.other.v1.Event"))
+
+
+async def test_places_that_cannot_be_are_refused_over_grpc(log: "EventLogServiceAsyncStub") -> None:
+    shard = log.ReadShard(pb.ReadShardRequest(log=LOAN_LOG, shard=64))
+    stream = log.ReadTenant(pb.ReadTenantRequest(log=LOAN_LOG, tenant=NORTH, stream="van"))
+
+    with pytest.raises(grpc.aio.AioRpcError, match="there is no shard 64"):
+        await shard.read()
+    with pytest.raises(grpc.aio.AioRpcError, match="van is no stream"):
+        await stream.read()

@@ -147,6 +147,13 @@ async def test_a_forgotten_subject_reads_as_erased_and_is_not_written_about() ->
         await sealed_words(sealing)
 
 
+async def test_a_key_that_was_lost_is_not_taken_for_an_erasure() -> None:
+    words, _ = await sealed_words(Sealing(InMemoryKeyring()))
+
+    with pytest.raises(SealBroken, match="borrowers/anna"):
+        await Sealing(InMemoryKeyring()).reveal(NORTH, STREAM, words)
+
+
 async def test_a_key_is_held_for_a_minute_and_no_longer() -> None:
     clock, keys = FixedClock(MONDAY), CountingKeyring()
     sealing = Sealing(keys, clock)

@@ -75,7 +75,11 @@ class Sealing:
         if not sealed:
             return value
         keys = await self._known(tenant, {each.subject for each in sealed})
-        opened = {each: _opened(each, keys.get(each.subject), tenant, stream) for each in sealed}
+        if lost := {each.subject for each in sealed} - keys.keys():
+            raise SealBroken(
+                f"there never was a key of {sorted(lost)}: is the keyring the right one?"
+            )
+        opened = {each: _opened(each, keys[each.subject], tenant, stream) for each in sealed}
         revealed: T = _rebuilt(value, opened)
         return revealed
 
