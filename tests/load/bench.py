@@ -10,6 +10,7 @@ import platform
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from random import Random
 from statistics import quantiles
@@ -92,17 +93,14 @@ class Load:
         shots: list[Shot] = [self._step(visit) for visit in visits]
         for number in range(len(visits) // STEPS_PER_REQUEST):
             visit = self.workshop.visit(Random(number))
-            shots.insert(number * (STEPS_PER_REQUEST + 1), lambda visit=visit: self._request(visit))  # type: ignore[misc]  # mypy cannot type a lambda's default
+            shots.insert(number * (STEPS_PER_REQUEST + 1), partial(self._request, visit))
         return shots
 
     def reads(self, visits: Sequence[Visit]) -> list[Shot]:
         reader: Api = self.demo.api("acme", "service_manager")
         names = [visit.job["name"] for visit in visits]
         count = self.seconds * self.rate
-        return [
-            lambda name=names[number % len(names)]: reader.get(f"/v1/{name}")  # type: ignore[misc]  # as above
-            for number in range(count)
-        ]
+        return [partial(reader.get, f"/v1/{names[n % len(names)]}") for n in range(count)]
 
     async def _request(self, visit: Visit) -> None:
         body = {
@@ -115,7 +113,7 @@ class Load:
         visit.job = await manager.post("/v1/jobs", body, key=self.demo.key())
 
     def _step(self, visit: Visit) -> Shot:
-        return lambda: visit.command("manager", "triage", **TRIAGE)
+        return partial(visit.command, "manager", "triage", **TRIAGE)
 
 
 class Cpu:
