@@ -1,7 +1,7 @@
 """The event store on PostgreSQL: one round trip to read, one to append (migrations/0001_es.sql)."""
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Generic, LiteralString, NoReturn, TypeVar
 
 from psycopg import AsyncConnection, DatabaseError, OperationalError
@@ -47,6 +47,7 @@ class PostgresEventStore(Generic[E]):
 
     The pool's connections are in autocommit and carry a `lock_timeout` and `statement_timeout`:
     what runs into them was rolled back, and `execute` tries it again with the same key.
+    `appended` is told of each append once it is committed: a relay in this process need not poll.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class PostgresEventStore(Generic[E]):
         log: str,
         clock: Clock | None = None,
         ids: IdGenerator | None = None,
+        appended: Callable[[], None] | None = None,
     ) -> None:
         self.log = log
         self._pool = pool
@@ -65,6 +67,7 @@ class PostgresEventStore(Generic[E]):
         self._sealing = sealing
         self._clock = clock or SystemClock()
         self._ids = ids or Uuid7()
+        self._appended = appended
 
     async def read(self, tenant: str, stream: StreamId, *, key: str = "") -> Stream[E]:
         rows = await self._rows(READ, self.log, tenant, stream, key)
@@ -112,6 +115,8 @@ class PostgresEventStore(Generic[E]):
             )
         except DatabaseError as error:
             _refused(error, metadata)
+        if self._appended is not None:
+            self._appended()
         return Appended(version, Position(self.log, shard, pos), replayed)
 
     async def next_number(self, tenant: str, series: str) -> int:
