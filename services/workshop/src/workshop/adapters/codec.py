@@ -4,27 +4,31 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from decimal import Decimal
 from functools import partial
-from typing import Any, Final, Generic, TypeVar, get_args
+from typing import Any, Final, Generic, TypeAlias, TypeVar, get_args
 
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
+from bayline.event.v1.metadata_pb2 import Metadata as Meta
 from bayline.technician.v1 import technician_pb2
 from bayline.type.v1 import values_pb2
 from bayline.vehicle.v1 import vehicle_pb2
 from bayline.workshop.v1 import events_pb2, job_pb2, site_pb2
 from bayline.workshop.v1 import workshop_service_pb2 as service_pb2
-from eventstore.mapping import Mapper, OneofCodec
+from eventstore import mapping
+from eventstore.conversion import timestamp_of
+from eventstore.mapping import Mapper, OneofCodec, UnknownCase
 from eventstore.store import Metadata
 from kernel.money import Money
 from kernel.units import Distance, DistanceUnit, distance
 from messaging.envelope import Undecodable
-
 from workshop.application.facts import FleetEvent, RosterEvent
-from workshop.application.ports import Asker
-from workshop.domain.job.events import JobEvent
-from workshop.domain.job.state import Booking, Flag, Invoice, Job, Labour, Line
-from workshop.domain.site import Site, SiteEvent
+from workshop.application.ports import Asker, Known
+from workshop.application.queries import CalendarEntry, JobFilter, JobSummary
+from workshop.application.reading import Told
+from workshop.domain.job.events import JobEvent, LabourStarted, WorkStarted
+from workshop.domain.job.state import Invoice, Job, Line
+from workshop.domain.site import Site, SiteEvent, SiteOpened, SiteRenamed
 from workshop.domain.tenant import Settings, TenantEvent
 from workshop.domain.values import Bay, JobId, SiteId
 
@@ -43,15 +47,25 @@ class Irrelevant:
 IRRELEVANT: Final = Irrelevant()
 
 
-class ForeignEvents(Generic[E]):
-    """Events of another service, as far as this one has a use for them and for their fields."""
+def job_event(type_name: str, data: bytes, version: int) -> JobEvent | None:
+    """None for a case that this release does not know. Raises Undecodable."""
+    try:
+        return JOB_EVENTS.decode(type_name, data, version)
+    except UnknownCase:
+        return None
+    except mapping.Undecodable as error:
+        raise Undecodable(str(error)) from error
+
+
+class SelectedEvents(Generic[E]):
+    """Events of a log as far as there is a use for them, and for their fields."""
 
     def __init__(self, record_class: type[Message], events: Iterable[type[E]]) -> None:
         (oneof,) = record_class.DESCRIPTOR.oneofs
         self.log = record_class.DESCRIPTOR.full_name
         self._record_class = record_class
         self._oneof = oneof.name
-        cases = {case.message_type.name: case for case in oneof.fields}
+        cases: dict[str, Any] = {case.message_type.name: case for case in oneof.fields}  # type: ignore[union-attr]  # cases are messages
         self._mappers = {
             cases[event.__name__].name: _partial(cases[event.__name__].message_type, event)
             for event in events
@@ -70,17 +84,24 @@ class ForeignEvents(Generic[E]):
         return mapper.from_message(getattr(record, case)) if mapper else IRRELEVANT
 
 
-def _partial(descriptor: Any, event: type[E]) -> Mapper[Any, E]:  # noqa: ANN401 -- a Descriptor
+def _partial(descriptor: Any, event: type[E]) -> Mapper[Any, E]:
     unused = {field.name for field in descriptor.fields} - {f.name for f in fields(event)}  # type: ignore[arg-type]  # a dataclass
     return Mapper(GetMessageClass(descriptor), event, ignore=unused)
 
 
-FLEET_EVENTS: ForeignEvents[FleetEvent] = ForeignEvents(
+FLEET_EVENTS: SelectedEvents[FleetEvent] = SelectedEvents(
     vehicle_pb2.VehicleEvent, get_args(FleetEvent)
 )
-ROSTER_EVENTS: ForeignEvents[RosterEvent] = ForeignEvents(
+ROSTER_EVENTS: SelectedEvents[RosterEvent] = SelectedEvents(
     technician_pb2.TechnicianEvent, get_args(RosterEvent)
 )
+
+
+StartEvent: TypeAlias = WorkStarted | LabourStarted
+SITE_TITLES: SelectedEvents[SiteOpened | SiteRenamed] = SelectedEvents(
+    site_pb2.SiteEvent, (SiteOpened, SiteRenamed)
+)
+STARTS: SelectedEvents[StartEvent] = SelectedEvents(events_pb2.JobEvent, get_args(StartEvent))
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,14 +183,25 @@ JOB = Mapper(
 BAY = Mapper(site_pb2.Bay, Bay, rename={"id": "name"})
 SITE = Mapper(site_pb2.Site, Site, ignore={"name", "etag"}, nested=[BAY])
 SETTINGS = Mapper(site_pb2.Settings, Settings, ignore={"name", "etag"})
+SUMMARY = Mapper(
+    job_pb2.JobSummary, JobSummary, rename={"id": "name"}, ignore={"etag"}, given={"version"}
+)
+CALENDAR_ENTRY = Mapper(service_pb2.CalendarEntry, CalendarEntry)
+FILTER = Mapper(
+    service_pb2.ListJobsRequest,
+    JobFilter,
+    ignore={"mine", "order_by", "page_size", "page_token"},
+    given={"mine"},
+)
 
 
 def job_message(
-    job_id: JobId, version: int, job: Job, allowed_actions: Iterable[str] = ()
+    job_id: JobId, known: Known[Job], allowed_actions: Iterable[str] = ()
 ) -> job_pb2.Job:
     """The resource; its words must have been revealed."""
+    job = known.value
     message = JOB.to_message(job)
-    message.name, message.etag = f"jobs/{job_id}", str(version)
+    message.name, message.etag = f"jobs/{job_id}", str(known.version)
     message.lines.extend(map(partial(_line, job.currency), job.lines))
     message.allowed_actions.extend(allowed_actions)
     if job.estimate is not None:
@@ -177,7 +209,7 @@ def job_message(
     if job.invoice is not None:
         message.invoice.CopyFrom(_invoice(job.invoice))
     if job.completed_at is not None:
-        message.completed_at.FromDatetime(job.completed_at)
+        message.completed_at.CopyFrom(timestamp_of(job.completed_at))
     return message
 
 
@@ -199,13 +231,49 @@ def _invoice(invoice: Invoice) -> job_pb2.Invoice:
     return message
 
 
-def site_message(site_id: SiteId, version: int, site: Site) -> site_pb2.Site:
-    message = SITE.to_message(site)
-    message.name, message.etag = f"sites/{site_id}", str(version)
+def site_message(site_id: SiteId, known: Known[Site]) -> site_pb2.Site:
+    message = SITE.to_message(known.value)
+    message.name, message.etag = f"sites/{site_id}", str(known.version)
     return message
 
 
-def settings_message(version: int, settings: Settings) -> site_pb2.Settings:
-    message = SETTINGS.to_message(settings)
-    message.name, message.etag = "settings", str(version)
+def settings_message(known: Known[Settings]) -> site_pb2.Settings:
+    message = SETTINGS.to_message(known.value)
+    message.name, message.etag = "settings", str(known.version)
     return message
+
+
+def summary_message(row: JobSummary) -> job_pb2.JobSummary:
+    message = SUMMARY.to_message(row)
+    message.etag = str(row.version)
+    return message
+
+
+def calendar_message(entry: CalendarEntry) -> service_pb2.CalendarEntry:
+    return CALENDAR_ENTRY.to_message(entry)
+
+
+def history_entry(told: Told[JobEvent]) -> service_pb2.HistoryEntry:
+    recorded = told.recorded
+    return service_pb2.HistoryEntry(
+        version=recorded.version,
+        type=type(recorded.event).__name__,
+        text=told.text,
+        actor=Meta.FromString(recorded.meta).actor,
+        occurred_at=timestamp_of(recorded.occurred_at),
+        recorded_at=timestamp_of(recorded.recorded_at),
+        event_id=str(recorded.event_id),
+    )
+
+
+def job_filter(request: service_pb2.ListJobsRequest, by: Asker) -> JobFilter:
+    mine = (by.subject, by.technician) if request.mine else None
+    return FILTER.from_message(request, mine=mine)
+
+
+def job_id(name: str) -> JobId:
+    return JobId(name.removeprefix("jobs/"))
+
+
+def site_id(name: str) -> SiteId:
+    return SiteId(name.removeprefix("sites/"))

@@ -14,7 +14,7 @@ from workshop.application.queries import (
     Visible,
 )
 from workshop.domain.job.values import JobState, Priority
-from workshop.domain.values import BayId, JobId, SiteId, TechnicianId, VehicleId
+from workshop.domain.values import BayId, JobId, SiteId, TechnicianId, Timeslot, VehicleId
 
 KEYS: dict[str, tuple[LiteralString, LiteralString]] = {
     "requested_at": ("j.requested_at", "timestamptz"),
@@ -78,8 +78,10 @@ class PostgresJobList:
     ) -> Sequence[CalendarEntry]:
         found = await rows(self.pool, tenant, CALENDAR, (site, end, start))
         return [
-            CalendarEntry(BayId(str(bay)), JobId(str(job)), number, booked_from, until, occupied)
-            for bay, job, number, booked_from, until, occupied in found
+            CalendarEntry(
+                BayId(str(bay)), JobId(str(job)), number, Timeslot(since, until), occupied
+            )
+            for bay, job, number, since, until, occupied in found
         ]
 
 
@@ -105,7 +107,10 @@ class PostgresSiteList:
 def _conditions(visible: Visible, filters: JobFilter) -> list[LiteralString]:
     """Only what filters is in the query, so that each shape of it gets a plan of its own."""
     wanted: list[tuple[object, LiteralString]] = [
-        (visible.sites is not None, "(j.site::text = ANY (%(sites)s) OR j.requester = %(requester)s)"),
+        (
+            visible.sites is not None,
+            "(j.site::text = ANY (%(sites)s) OR j.requester = %(requester)s)",
+        ),
         (filters.states, "j.state = ANY (%(states)s)"),
         (filters.site, "j.site = %(site)s"),
         (filters.vehicle, "j.vehicle = %(vehicle)s"),

@@ -9,9 +9,9 @@ from uuid import UUID
 from eventstore.decider import Answer, Facts, execute, no_facts
 from eventstore.store import EventStore, Metadata
 from kernel.ids import IdGenerator
-
-from workshop.application.job_facts import SETTINGS_STREAM, JobFactsReader
+from workshop.application.job_facts import JobFactsReader
 from workshop.application.ports import Asker
+from workshop.application.streams import SETTINGS_STREAM
 from workshop.domain.errors import JobNotFound, SiteNotFound
 from workshop.domain.job.commands import InvoiceJob, JobCommand, RequestJob
 from workshop.domain.job.decider import JOB
@@ -114,9 +114,7 @@ def _guard_site(command: SiteCommand, site_id: SiteId, by: Asker, site: Site | N
 class SettingsCommands:
     store: EventStore[TenantEvent]
 
-    async def run(
-        self, command: TenantCommand, by: Asker, metadata: Metadata
-    ) -> Answer[Settings]:
+    async def run(self, command: TenantCommand, by: Asker, metadata: Metadata) -> Answer[Settings]:
         return await execute(
             TENANT,
             command,

@@ -5,17 +5,15 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
-from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from eventstore.decider import Facts, fold
+from eventstore.decider import Facts
 from eventstore.store import EventStore
-
 from workshop.application import ports
 from workshop.application.ports import Arrivals, Known
+from workshop.application.streams import read_job, read_settings, read_site
 from workshop.domain.errors import FactsNotYetKnown, SiteNotFound
 from workshop.domain.job import commands
-from workshop.domain.job.decider import JOB
 from workshop.domain.job.events import JobEvent
 from workshop.domain.job.facts import (
     ApprovalFacts,
@@ -32,18 +30,17 @@ from workshop.domain.job.facts import (
 )
 from workshop.domain.job.state import Job, NoJob
 from workshop.domain.job.values import LineState
-from workshop.domain.site import SITE, NoSite, Site, SiteEvent
-from workshop.domain.tenant import TENANT, Settings, TenantEvent
+from workshop.domain.site import NoSite, Site, SiteEvent
+from workshop.domain.tenant import TenantEvent
 from workshop.domain.values import ApprovalLimit, JobId, SiteId, TechnicianId
 
 T = TypeVar("T")
 
-SETTINGS_STREAM = UUID("5e771965-0000-7000-8000-000000000001")  # the same for every tenant
 PATIENCE_SECONDS, PAUSE_SECONDS = 1.0, 0.02
 UNLIMITED = -1
 UNKNOWN_TECHNICIAN = TechnicianFacts(known=False)
 
-Read: TypeAlias = "Callable[[JobFactsReader, Any, Asked, Job], Awaitable[Facts[JobFacts]]]"
+Read: TypeAlias = "Callable[[JobFactsReader, Any, Asked, Any], Awaitable[Facts[JobFacts]]]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +84,8 @@ class JobFactsReader:
     ) -> Facts[JobFacts]:
         tenant = asked.tenant
         site, rules, vehicle, number = await asyncio.gather(
-            self._site(tenant, command.site),
-            self._rules(tenant),
+            read_site(self.sites, tenant, command.site),
+            read_settings(self.settings, tenant),
             self._awaited("vehicle", lambda: self.known.vehicle(tenant, command.vehicle)),
             self.known.next_job_number(tenant),
         )
@@ -108,32 +105,26 @@ class JobFactsReader:
             },
         )
 
-    async def check_in(
-        self, _: commands.CheckInVehicle, asked: Asked, job: Job
-    ) -> Facts[JobFacts]:
+    async def check_in(self, _: commands.CheckInVehicle, asked: Asked, job: Job) -> Facts[JobFacts]:
         """Which lines were put off is projected; what they are is read from the jobs themselves."""
         found = await self.known.deferred_lines(asked.tenant, job.vehicle)
         lines_of: defaultdict[JobId, set[int]] = defaultdict(set)
         for deferring, line in found:
             if deferring != asked.job:
                 lines_of[deferring].add(line)
-        streams = [self.jobs.read(asked.tenant, UUID(deferring)) for deferring in lines_of]
-        read = dict(zip(lines_of, await asyncio.gather(*streams), strict=True))
+        jobs = [read_job(self.jobs, asked.tenant, deferring) for deferring in lines_of]
+        read = dict(zip(lines_of, await asyncio.gather(*jobs), strict=True))
         deferred = [
             line
-            for deferring, stream in read.items()
-            for line in _deferred(
-                deferring, fold(JOB.evolve, JOB.initial, stream.events), lines_of[deferring]
-            )
+            for deferring, known in read.items()
+            for line in _deferred(deferring, known.value, lines_of[deferring])
         ]
-        versions = {f"jobs/{deferring}": stream.version for deferring, stream in read.items()}
+        versions = {f"jobs/{deferring}": known.version for deferring, known in read.items()}
         return Facts(CheckInFacts(tuple(deferred)), versions)
 
-    async def estimate(
-        self, _: commands.IssueEstimate, asked: Asked, job: Job
-    ) -> Facts[JobFacts]:
+    async def estimate(self, _: commands.IssueEstimate, asked: Asked, job: Job) -> Facts[JobFacts]:
         site, rules = await asyncio.gather(
-            self._open_site(asked.tenant, job.site), self._rules(asked.tenant)
+            self._open_site(asked.tenant, job.site), read_settings(self.settings, asked.tenant)
         )
         facts = EstimateFacts(
             site.value.labour_rate_minor, site.value.currency, rules.value.approval_threshold_minor
@@ -141,7 +132,7 @@ class JobFactsReader:
         return Facts(facts, {f"sites/{job.site}": site.version, "settings": rules.version})
 
     async def approval(self, _: commands.ApproveLines, asked: Asked, job: Job) -> Facts[JobFacts]:
-        rules = await self._rules(asked.tenant)
+        rules = await read_settings(self.settings, asked.tenant)
         limit = highest_limit(rules.value.approval_limits, asked.roles)
         return Facts(ApprovalFacts(limit), {"settings": rules.version})
 
@@ -153,7 +144,8 @@ class JobFactsReader:
     ) -> Facts[JobFacts]:
         if command.technician is None:
             return Facts(UNKNOWN_TECHNICIAN)
-        return await self._technician(asked.tenant, command.technician)
+        known = await self._technician(asked.tenant, command.technician)
+        return Facts(known.value, known.versions)
 
     async def bays(
         self, _: commands.BookBay | commands.RescheduleBay, asked: Asked, job: Job
@@ -169,7 +161,9 @@ class JobFactsReader:
         versions = {f"sites/{job.site}": site.version, **technician.versions}
         return Facts(StartFacts(technician.value, _bays(site.value)), versions)
 
-    async def invoice(self, command: commands.InvoiceJob, asked: Asked, job: Job) -> Facts[JobFacts]:
+    async def invoice(
+        self, command: commands.InvoiceJob, asked: Asked, job: Job
+    ) -> Facts[JobFacts]:
         site = await self._open_site(asked.tenant, job.site)
         year = command.at.astimezone(ZoneInfo(site.value.zone)).year
         series = f"{site.value.code}-{year}"
@@ -178,36 +172,22 @@ class JobFactsReader:
         return Facts(facts, {f"sites/{job.site}": site.version})
 
     async def reopening(self, _: commands.ReopenJob, asked: Asked, job: Job) -> Facts[JobFacts]:
-        rules = await self._rules(asked.tenant)
+        rules = await read_settings(self.settings, asked.tenant)
         return Facts(ReopenFacts(rules.value.rework_window), {"settings": rules.version})
 
-    async def _technician(
-        self, tenant: str, technician: TechnicianId
-    ) -> Facts[TechnicianFacts]:
-        found = await self._awaited(
-            "technician", lambda: self.known.technician(tenant, technician)
-        )
+    async def _technician(self, tenant: str, technician: TechnicianId) -> Facts[TechnicianFacts]:
+        found = await self._awaited("technician", lambda: self.known.technician(tenant, technician))
         if found is None:
             return Facts(UNKNOWN_TECHNICIAN)
         return Facts(found.value, {f"technicians/{technician}": found.version})
 
-    async def _site(self, tenant: str, site: SiteId) -> Known[Site | NoSite]:
-        stream = await self.sites.read(tenant, UUID(site))
-        return Known(fold(SITE.evolve, SITE.initial, stream.events), stream.version)
-
     async def _open_site(self, tenant: str, site: SiteId) -> Known[Site]:
-        found = await self._site(tenant, site)
+        found = await read_site(self.sites, tenant, site)
         if isinstance(found.value, NoSite):
             raise SiteNotFound("there is no such site", site=f"sites/{site}")
         return Known(found.value, found.version)
 
-    async def _rules(self, tenant: str) -> Known[Settings]:
-        stream = await self.settings.read(tenant, SETTINGS_STREAM)
-        return Known(fold(TENANT.evolve, TENANT.initial, stream.events), stream.version)
-
-    async def _awaited(
-        self, source: str, look: Callable[[], Awaitable[T | None]]
-    ) -> T | None:
+    async def _awaited(self, source: str, look: Callable[[], Awaitable[T | None]]) -> T | None:
         """None once all that `source` has said is known, and this was not among it."""
         loop = asyncio.get_running_loop()
         ends = loop.time() + self.patience

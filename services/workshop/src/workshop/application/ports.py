@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Generic, Protocol, TypeVar
 from uuid import UUID
 
@@ -41,9 +42,7 @@ class Facts(Protocol):
     async def technician(
         self, tenant: str, technician: TechnicianId
     ) -> Known[TechnicianFacts] | None: ...
-    async def deferred_lines(
-        self, tenant: str, vehicle: VehicleId
-    ) -> Sequence[tuple[JobId, int]]:
+    async def deferred_lines(self, tenant: str, vehicle: VehicleId) -> Sequence[tuple[JobId, int]]:
         """Lines put off by jobs of the vehicle that no job has taken back."""
         ...
 
@@ -64,7 +63,9 @@ class Reveal(Protocol):
         ...
 
 
-class Suspicions(Protocol):
-    """Clocks that were started while a certification had been revoked already."""
-
-    async def jobs(self, tenant: str, technician: TechnicianId) -> Sequence[JobId]: ...
+class Clocks(Protocol):
+    async def started(
+        self, tenant: str, technician: TechnicianId, since: datetime
+    ) -> Sequence[JobId]:
+        """Jobs on which a clock of the technician was started at `since` or later."""
+        ...

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Protocol
 
 from workshop.domain.job.values import JobState, Priority
-from workshop.domain.values import BayId, JobId, SiteId, TechnicianId, VehicleId
+from workshop.domain.values import BayId, JobId, SiteId, TechnicianId, Timeslot, VehicleId
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +61,7 @@ class CalendarEntry:
     bay: BayId
     job: JobId
     number: str
-    start: datetime
-    end: datetime
+    slot: Timeslot
     occupied: bool
 
 
