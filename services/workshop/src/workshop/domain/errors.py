@@ -7,6 +7,10 @@ class SiteNotFound(NotFound):
     pass
 
 
+class SiteOpenAlready(AlreadyExists):
+    pass
+
+
 class SiteCodeTaken(AlreadyExists):
     pass
 
@@ -84,6 +88,14 @@ class LineAlreadyDecided(RuleViolated):
 
 
 class LineNotPriced(RuleViolated):
+    pass
+
+
+class LineNamedTwice(InvalidArgument):
+    pass
+
+
+class LineNeedsNoParts(RuleViolated):
     pass
 
 

@@ -1,10 +1,15 @@
 """A tenant's settings: rules that every job of the tenant follows."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import TypeAlias
+from typing import TypeAlias, assert_never
 
+from eventstore.decider import Decider
+from workshop.domain.errors import ReworkWindowInvalid, RoleNamedTwice, ThresholdNegative
 from workshop.domain.values import ApprovalLimit, DuplicateRule
+
+NO_TIME = timedelta()
+YEAR = timedelta(days=366)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,3 +73,42 @@ class Settings:
     approval_threshold_minor: int = 0
     rework_window: timedelta = timedelta(days=30)
     duplicate_rule: DuplicateRule = DuplicateRule.VEHICLE_AND_SYSTEM
+
+
+def decide(command: TenantCommand, settings: Settings, facts: None = None) -> list[TenantEvent]:
+    match command:
+        case SetApprovalLimits(limits):
+            if len({limit.role for limit in limits}) < len(limits):
+                raise RoleNamedTwice("a role has one limit")
+            return [ApprovalLimitsSet(limits)]
+        case SetApprovalThreshold(threshold):
+            if threshold < 0:
+                raise ThresholdNegative("a threshold is not negative")
+            return [ApprovalThresholdSet(threshold)]
+        case SetReworkWindow(window):
+            if not NO_TIME <= window <= YEAR:
+                raise ReworkWindowInvalid("a rework window is between nothing and a year")
+            return [ReworkWindowSet(window)]
+        case SetDuplicateRule(rule):
+            return [DuplicateRuleSet(rule)]
+        case _:
+            assert_never(command)
+
+
+def evolve(settings: Settings, event: TenantEvent) -> Settings:
+    match event:
+        case ApprovalLimitsSet(limits):
+            return replace(settings, approval_limits=limits)
+        case ApprovalThresholdSet(threshold):
+            return replace(settings, approval_threshold_minor=threshold)
+        case ReworkWindowSet(window):
+            return replace(settings, rework_window=window)
+        case DuplicateRuleSet(rule):
+            return replace(settings, duplicate_rule=rule)
+        case _:
+            assert_never(event)
+
+
+TENANT: Decider[TenantCommand, Settings, TenantEvent, None] = Decider(
+    initial=Settings(), decide=decide, evolve=evolve
+)

@@ -21,13 +21,14 @@ from workshop.domain.values import BayId, JobId, SiteId, TechnicianId, Timeslot,
 
 LEFT_OUT = frozenset({LineState.DECLINED, LineState.DEFERRED})
 TO_BE_DONE = frozenset({LineState.APPROVED, LineState.REWORK})
+APPROVED_ONCE = TO_BE_DONE | {LineState.DONE}
 
 
 @dataclass(frozen=True, slots=True)
 class NoJob:
     """Nothing was requested yet. A correction dated before the request waits for it."""
 
-    corrections: tuple[Correction, ...] = ()
+    corrections: frozenset[Correction] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,17 +153,27 @@ class Job:
     flags: tuple[Flag, ...] = ()
     completions: tuple[datetime, ...] = ()
     note: Personal | None = None
-    corrections: tuple[Correction, ...] = ()
+    corrections: frozenset[Correction] = frozenset()
 
     @property
     def visit_lines(self) -> tuple[Line, ...]:
         return tuple(line for line in self.lines if line.visit == self.visit)
 
     @property
-    def estimate(self) -> Money | None:
+    def uninvoiced(self) -> tuple[Line, ...]:
+        """Done and not charged yet, whichever visit did it."""
+        return tuple(
+            line for line in self.lines if line.state is LineState.DONE and not line.invoiced
+        )
+
+    @property
+    def estimated_minor(self) -> int:
         """What this visit is to cost before tax, as far as it is priced and not refused."""
-        counted = (line for line in self.visit_lines if line.state not in LEFT_OUT)
-        return Money(net_of(counted), self.currency) if self.estimate_version else None
+        return net_of(line for line in self.visit_lines if line.state not in LEFT_OUT)
+
+    @property
+    def estimate(self) -> Money | None:
+        return Money(self.estimated_minor, self.currency) if self.estimate_version else None
 
     @property
     def invoice(self) -> Invoice | None:
