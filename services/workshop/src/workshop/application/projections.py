@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, TypeAlias, TypeVar
 
-from workshop.domain.job.decider import JOB
+from workshop.domain.job.claims import DEFERRED_LINE, claims
 from workshop.domain.job.state import Job
 from workshop.domain.job.values import LineState
 from workshop.domain.values import BayId, SiteId, TechnicianId, VehicleId
@@ -14,7 +14,6 @@ S = TypeVar("S")
 E = TypeVar("E")
 
 Key: TypeAlias = tuple[str, str]  # tenant and stream
-RETURNED = "deferred-line"
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +125,7 @@ def _row(job: Job, changed_at: datetime) -> JobRow:
 
 def _returned(job: Job) -> Iterable[ReturnedLineRow]:
     """What the job holds against others: exactly then a line must not be offered to them."""
-    for claim in JOB.claims(job):
-        if claim.scope == RETURNED:
+    for claim in claims(job):
+        if claim.scope == DEFERRED_LINE:
             from_job, _, line = claim.key.partition("/")
             yield ReturnedLineRow(from_job, int(line))

@@ -14,10 +14,10 @@ from workshop.domain.errors import JobNotFound, SiteNotFound
 from workshop.domain.job.decider import JOB
 from workshop.domain.job.events import JobEvent
 from workshop.domain.job.state import Job, Line, NoJob
-from workshop.domain.job.words import describe
 from workshop.domain.site import NoSite, Site, SiteEvent
 from workshop.domain.tenant import Settings, TenantEvent
 from workshop.domain.values import JobId, SiteId
+from workshop.domain.words import describe
 
 T = TypeVar("T")
 
