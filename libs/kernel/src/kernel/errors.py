@@ -24,7 +24,9 @@ class DomainError(Exception):
     reason: ClassVar[str] = "DOMAIN_ERROR"
 
     def __init_subclass__(cls) -> None:
-        cls.reason = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).upper()
+        cls.reason = re.sub(
+            r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", cls.__name__
+        ).upper()
 
     def __init__(
         self, message: str, /, *, violations: Iterable[Violation] = (), **facts: str
