@@ -4,6 +4,7 @@ from uuid import UUID
 
 import psycopg
 import pytest
+from psycopg.types.json import Jsonb
 
 from devstack.backup import backup
 from devstack.consumers import progress, stores
@@ -13,14 +14,13 @@ from devstack.restore import restore
 from devstack.snapshots import one_instant
 from devstack.stack import Stack
 from devstack.whereabouts import whereabouts
+from kernel.ids import Uuid7
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 LOG = "bayline.workshop.v1.JobEvent"
-FIRST, SECOND, THIRD = (UUID(int=number) for number in (1, 2, 3))
-STREAM = UUID(int=9)
 FOLLOW = """
 INSERT INTO consumer.cursor (name, log, shard, pos, hash)
-SELECT 'vehicle.service-history', %s, es.shard('acme', %s), %s, ''"""
+SELECT %s, log, shard, pos + %s, '' FROM jsonb_to_record(%s) AS at(log text, shard int, pos int)"""
 
 
 @pytest.fixture(autouse=True)
@@ -34,23 +34,18 @@ def running(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Stack:
 def test_a_restore_brings_back_what_was_there_under_a_new_epoch(
     running: Stack, tmp_path: Path
 ) -> None:
-    _append(running, FIRST, 0)
-    epoch = _epoch(running)
+    before, epoch = _append(running), _epoch(running)
     backup(tmp_path / "backup")
-    _append(running, SECOND, 1)
+    after = _append(running)
     running.down(_ignore)
 
     restore(tmp_path / "backup")
 
-    assert _events(running) == [FIRST]
+    assert before in _events(running)
+    assert after not in _events(running)
     assert _epoch(running) != epoch
     assert _relayed(running) == 0
-
-
-def test_a_restored_store_takes_new_events(running: Stack) -> None:
-    _append(running, THIRD, len(_events(running)))
-
-    assert _events(running)[-1] == THIRD
+    assert _append(running) in _events(running)
 
 
 def test_a_backup_is_not_written_over_another(tmp_path: Path) -> None:
@@ -106,49 +101,72 @@ def test_a_backup_says_what_it_holds(running: Stack, tmp_path: Path) -> None:
 
 def test_no_consumer_is_ahead_of_its_store_in_a_backup(running: Stack) -> None:
     """A cursor past the head can only be seen when the snapshots are not of one instant."""
-    _append(running, UUID(int=77), len(_events(running)))
-    with _superuser(running, "vehicle") as vehicle:
-        vehicle.execute("DELETE FROM consumer.cursor")
-        vehicle.execute(FOLLOW, (LOG, STREAM, 10_000))
+    name = _follow(running, _append(running), 1)
 
     with pytest.raises(StackFailure, match="no common instant"), one_instant(_server(running)):
         pass
 
-    with _superuser(running, "vehicle") as vehicle:
-        vehicle.execute("DELETE FROM consumer.cursor")
+    _forget(running, name)
+    with one_instant(_server(running)) as connections:
+        assert set(connections) == {"workshop", "vehicle", "technician", "keyring"}
 
 
 def test_lag_counts_what_a_consumer_has_not_read(running: Stack) -> None:
-    head = len(_events(running))
-    with _superuser(running, "vehicle") as vehicle:
-        vehicle.execute("INSERT INTO consumer.status (name) VALUES ('vehicle.service-history')")
-        vehicle.execute(FOLLOW, (LOG, STREAM, head - 1))
+    name = _follow(running, _append(running), -1)
 
     with stores(_server(running)) as found:
         lines = {line.name: line for line in progress(found)}
 
-    behind = lines["vehicle.service-history"]
-    assert (behind.state, behind.lag_events) == ("running", 1)
-    assert behind.lag_seconds > 0
-    assert lines["workshop.relay"].lag_events == head
+    assert (lines[name].state, lines[name].lag_events) == ("running", 1)
+    assert lines[name].lag_seconds >= 0
+    assert lines["workshop.relay"].lag_events == len(_events(running))
+    _forget(running, name)
 
 
 def test_an_event_is_found_with_its_chain_and_its_readers(running: Stack) -> None:
+    event_id = _append(running)
+    behind, past = _follow(running, event_id, -1), _follow(running, event_id, 0)
+
     with stores(_server(running)) as found:
-        where = whereabouts(found, FIRST, lambda event: None)
+        where = whereabouts(found, event_id, lambda event: None)
 
     assert (where.event.log, where.event.ver, where.chain_holds) == (LOG, 1, True)
     assert (where.relayed, where.published) == (False, None)
-    assert [reader.name for reader in where.readers] == ["vehicle.service-history"]
+    assert {(reader.name, reader.behind) for reader in where.readers} == {(behind, 1), (past, 0)}
+    _forget(running, behind)
+    _forget(running, past)
 
 
-def _append(stack: Stack, event_id: UUID, expected: int) -> None:
+def _append(stack: Stack) -> UUID:
+    """One event on a stream of its own."""
+    event_id, stream = Uuid7().new(), Uuid7().new()
     with _superuser(stack, "workshop") as connection:
         connection.execute(
-            "SELECT es.append(%s, 'acme', %s, %s, %s, '', %s::uuid[], '{T}', ARRAY[now()],"
+            "SELECT es.append(%s, 'acme', %s, 0, %s, '', %s::uuid[], '{T}', ARRAY[now()],"
             " ARRAY[''::bytea], ARRAY[''::bytea], '{}', '{}', '{}', '{}')",
-            (LOG, STREAM, expected, str(event_id), [event_id]),
+            (LOG, stream, str(event_id), [event_id]),
         )
+    return event_id
+
+
+def _follow(stack: Stack, event_id: UUID, distance: int) -> str:
+    """A consumer of the vehicle service that stands so far from the event."""
+    name = f"vehicle.{Uuid7().new()}"
+    with _superuser(stack, "workshop") as workshop:
+        query = (
+            "SELECT to_jsonb(e) FROM (SELECT log, shard, pos FROM es.event WHERE event_id = %s) e"
+        )
+        [at] = workshop.execute(query, [event_id]).fetchone() or (None,)
+    with _superuser(stack, "vehicle") as vehicle:
+        vehicle.execute("INSERT INTO consumer.status (name) VALUES (%s)", [name])
+        vehicle.execute(FOLLOW, (name, distance, Jsonb(at)))
+    return name
+
+
+def _forget(stack: Stack, name: str) -> None:
+    with _superuser(stack, "vehicle") as vehicle:
+        vehicle.execute("DELETE FROM consumer.cursor WHERE name = %s", [name])
+        vehicle.execute("DELETE FROM consumer.status WHERE name = %s", [name])
 
 
 def _events(stack: Stack) -> list[UUID]:

@@ -86,7 +86,7 @@ class Parts:
 
         def prepare() -> Program:
             cluster.initialise()
-            cluster.forget_zombie()
+            cluster.clear_after_kill()
             return cluster.program()
 
         port = cluster.server.port

