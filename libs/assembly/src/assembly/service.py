@@ -1,0 +1,110 @@
+"""What every event-sourced service puts together: pools, stores with relays, consumers."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Self, TypeVar
+
+from assembly.logs import Logs, OwnLog, PeerLog
+from bayline.event.v1.event_log_service_pb2_grpc import add_EventLogServiceServicer_to_server
+from eventstore.keyring import PostgresKeyring
+from eventstore.mapping import OneofCodec
+from eventstore.postgres import PostgresEventStore
+from eventstore.reading import LogReader
+from eventstore.sealing import Sealing
+from eventstore.servicer import EventLogServicer
+from eventstore.tail import PostgresTail
+from messaging.consumer import Backfill, Consumer
+from messaging.kafka import KafkaPublisher
+from messaging.parking import Projection
+from messaging.positions import covered
+from messaging.relay import Relay
+from runtime.database import Pool
+from runtime.positions import Place
+from runtime.service import Service
+from runtime.settings import EventSourcedSettings
+
+E = TypeVar("E")
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """Which topics a projection folds."""
+
+    topics: Sequence[str]
+    projection: Projection
+
+
+@dataclass(slots=True)
+class EventSourced:
+    """A `Service` with a log of its own. Own logs and peers' are known before `project`."""
+
+    settings: EventSourcedSettings
+    service: Service
+    app: Pool
+    projector: Pool
+    relay: Pool
+    words: Sealing
+    logs: dict[str, Backfill] = field(default_factory=dict)
+    kept: list[str] = field(default_factory=list)
+
+    @classmethod
+    async def of(cls, settings: EventSourcedSettings, service: Service) -> Self:
+        database = settings.database
+        app = await service.pool(database.app_dsn, "database")
+        projector = await service.pool(database.projector_dsn, "projections")
+        relay = await service.pool(database.relay_dsn, "relay")
+        keyring = await service.pool(settings.keyring.dsn, "keyring")
+        words = Sealing(PostgresKeyring(keyring, settings.keyring.kek.get_secret_value()))
+        return cls(settings, service, app, projector, relay, words)
+
+    def store(self, codec: OneofCodec[E]) -> PostgresEventStore[E]:
+        """The store of one log, relayed to its topic as soon as it is appended to."""
+        relay = Relay(PostgresTail(self.relay, codec.log), KafkaPublisher(self.settings.kafka))
+        self.service.run(relay)
+        self.kept.append(codec.log)
+        self.logs[codec.log] = OwnLog(LogReader(self.relay))
+        return PostgresEventStore(self.app, codec, self.words, log=codec.log, appended=relay.poke)
+
+    def peer(self, name: str, *logs: str) -> PeerLog:
+        """Another service, and the logs it keeps."""
+        peer = PeerLog(self.service.peer(name))
+        self.logs |= dict.fromkeys(logs, peer)
+        return peer
+
+    def serve_logs(self) -> None:
+        """To peers, for backfill and streams."""
+        servicer = EventLogServicer(self.relay, self.kept)
+        self.service.grpc(add_EventLogServiceServicer_to_server, servicer)
+
+    def project(self, *subscriptions: Subscription) -> None:
+        """Read models: callers may wait until they have come to what they saw."""
+        for subscription in subscriptions:
+            self.service.waits(_wait(self.app, subscription))
+            self.react(subscription)
+
+    def react(self, subscription: Subscription) -> None:
+        """A policy: nobody waits for it."""
+        self.service.run(
+            Consumer(
+                self.settings.kafka,
+                self.projector,
+                name=subscription.projection.name,
+                topics=subscription.topics,
+                projection=subscription.projection,
+                backfill=Logs(self.logs),
+            )
+        )
+
+
+def _wait(
+    pool: Pool, subscription: Subscription
+) -> Callable[[Sequence[Place], float], Awaitable[bool]]:
+    """For what a caller has seen of these topics; `deadline` is of the loop's clock."""
+
+    async def wait(places: Sequence[Place], deadline: float) -> bool:
+        ours = [place for place in places if place.log in subscription.topics]
+        left = deadline - asyncio.get_running_loop().time()
+        return not ours or await covered(pool, subscription.projection.name, ours, left)
+
+    return wait
