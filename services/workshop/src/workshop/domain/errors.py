@@ -199,6 +199,10 @@ class InspectorWorkedOnJob(RuleViolated):
     pass
 
 
+class MeterNotRead(RuleViolated):
+    pass
+
+
 class MeterWentBackwards(InvalidArgument):
     pass
 

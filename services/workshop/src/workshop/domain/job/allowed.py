@@ -193,7 +193,7 @@ ALLOWED: Mapping[type[JobCommand], Allowed] = {
     CloseJob: Allowed("close", RELEASED | {JobState.INVOICED}, possible=_nothing_to_invoice),
     CancelJob: Allowed("cancel", NOT_YET_RELEASED),
     ReopenJob: Allowed("reopen", COMPLETED_OR_LATER),
-    CorrectMeter: Allowed("correctMeter", ARRIVED, possible=_meter_was_read),
+    CorrectMeter: Allowed("correctMeter", ARRIVED, offered=_meter_was_read),
     FlagJob: Allowed("", ALL),
     RequestJob: Allowed("", frozenset()),
 }
@@ -210,15 +210,13 @@ def allowed_actions(job: Job) -> tuple[str, ...]:
 
 def refuse_unless_allowed(command: JobCommand, job: Job) -> None:
     allowed = ALLOWED[type(command)]
-    if not allowed.holds(job):
-        raise forbidden(job, allowed.verb or "request")
-
-
-def forbidden(job: Job, what: str) -> JobStateForbids:
+    if allowed.holds(job):
+        return
     actions = allowed_actions(job)
     state = job.state.lower().replace("_", " ")
-    return JobStateForbids(
-        f"job {job.number} is {state}: it allows {', '.join(actions) or 'nothing'}, not {what}",
+    raise JobStateForbids(
+        f"job {job.number} is {state}: it allows {', '.join(actions) or 'nothing'}, "
+        f"not {allowed.verb or 'another request'}",
         state=job.state,
         allowed=",".join(actions),
     )

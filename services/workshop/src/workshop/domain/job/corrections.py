@@ -12,10 +12,10 @@ from workshop.domain.errors import (
     ClockStillRunning,
     LabourNotFound,
     LabourOverlaps,
+    MeterNotRead,
     MeterWentBackwards,
     SlotInvalid,
 )
-from workshop.domain.job.allowed import forbidden
 from workshop.domain.job.commands import CorrectLabour, CorrectMeter
 from workshop.domain.job.events import Correction, JobEvent, LabourCorrected, MeterCorrected
 from workshop.domain.job.state import Job, Labour
@@ -46,7 +46,7 @@ def correct_labour(command: CorrectLabour, job: Job, facts: None) -> list[JobEve
 def correct_meter(command: CorrectMeter, job: Job, facts: None) -> list[JobEvent]:
     meters = {MeterKind.IN: job.meter_in, MeterKind.OUT: job.meter_out}
     if meters[command.kind] is None:
-        raise forbidden(job, "correctMeter of a meter that was not read")
+        raise MeterNotRead(f"the meter was not read yet on visit {job.visit}", kind=command.kind)
     meters[command.kind] = command.odometer
     refuse_backwards(earlier=meters[MeterKind.IN], later=meters[MeterKind.OUT])
     read_at = min(command.read_at or command.at, command.at)
