@@ -29,14 +29,17 @@ def up(
 ) -> None:
     """Start what does not run, and wait until all of it is ready."""
     stack = Stack.here()
-    started = stack.up(show.step, fresh=fresh)
+    with show.working("starting"):
+        started = stack.up(show.step, fresh=fresh)
     show.addresses(stack.states(), already=not started)
 
 
 @app.command()
 def down() -> None:
     """Stop what `up` has started, and nothing else. Data stays."""
-    if not Stack.here().down(show.step):
+    with show.working("stopping"):
+        ran = Stack.here().down(show.step)
+    if not ran:
         show.line("Nothing runs.")
 
 
@@ -45,13 +48,14 @@ def status(as_json: AsJson = False) -> None:
     """What runs, and how far each consumer is. Exit code 1 unless all of it is ready."""
     stack = Stack.here()
     states = stack.states()
-    lines = _progress(stack) if "postgres" in stack.running() else []
+    ready = {state.name for state in states if state.state == "ready"}
+    lines = _progress(stack) if "postgres" in ready else []
     if as_json:
         show.json({"processes": list(map(asdict, states)), "consumers": list(map(asdict, lines))})
     else:
         show.processes(states)
         show.progress(lines)
-    if any(state.state != "ready" for state in states):
+    if len(ready) < len(states):
         raise typer.Exit(1)
 
 

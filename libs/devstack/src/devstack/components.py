@@ -107,7 +107,8 @@ class Parts:
             databases.prepare(server, name, self.environments.passwords(name))
         databases.admit(server, topology.KEYRING, self.environments.keyring_users())
         with ThreadPoolExecutor(2) as workers:
-            return [line for lines in workers.map(self.migrate, names) for line in lines]
+            applied = dict(zip(names, workers.map(self.migrate, names), strict=True))
+        return [f"{name} migrated ({len(files)} files)" for name, files in applied.items() if files]
 
     def _kafka(self) -> Component:
         broker = self.broker()

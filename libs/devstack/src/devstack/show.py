@@ -5,6 +5,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 
 from rich.console import Console
 from rich.markup import escape
@@ -41,8 +42,13 @@ def runnable(text: str) -> str:
     return text.replace("`bayline", f"`{command}")
 
 
+def working(text: str) -> AbstractContextManager[object]:
+    """A spinner below the lines, where somebody looks."""
+    return console.status(text)
+
+
 def step(name: str, text: str) -> None:
-    console.print(f"[bold]{name:<11}[/] {text}", highlight=False)
+    console.print(f"[bold]{name:<11}[/] {escape(text)}", highlight=False)
 
 
 def json(value: object) -> None:
@@ -91,10 +97,10 @@ def progress(lines: Sequence[Progress]) -> None:
     if not lines:
         return
     table = Table()
-    for column in ("relay or consumer", "state", "lag", "", "parked", "rebuild needed"):
-        table.add_column(
-            column, justify="left" if column in {"relay or consumer", "state"} else "right"
-        )
+    table.add_column("relay or consumer", overflow="fold")
+    table.add_column("state", overflow="fold")
+    for column in ("lag", "", "parked", "rebuild needed"):
+        table.add_column(column, justify="right")
     for one in lines:
         halted = f"[red]halted[/]: {escape(one.reason)}\nepoch {one.epoch}"
         table.add_row(

@@ -102,8 +102,16 @@ class Stack:
 
     def _up_phase(self, phase: Sequence[Component], say: Say) -> bool:
         with ThreadPoolExecutor(len(phase)) as workers:
-            started = list(workers.map(lambda part: self._start(part, say), phase))
+            started = list(workers.map(lambda part: self._try(part, say), phase))
         return any(started)
+
+    def _try(self, component: Component, say: Say) -> bool:
+        """Says it of each that fails; only the first failure is told in full."""
+        try:
+            return self._start(component, say)
+        except StackFailure as failure:
+            say(component.name, f"failed: {failure.message}")
+            raise
 
     def _start(self, component: Component, say: Say) -> bool:
         known = self.ledger.read().get(component.name)
