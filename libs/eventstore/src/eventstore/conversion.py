@@ -85,13 +85,12 @@ def _duration_of(span: timedelta) -> Duration:
     return duration
 
 
+DURATION = Duration.DESCRIPTOR.full_name
 TIMES: Mapping[tuple[Hint, str], Conversion] = {
     (datetime, Timestamp.DESCRIPTOR.full_name): Conversion(
         timestamp_of, lambda at, _: datetime_of(at)
     ),
-    (timedelta, Duration.DESCRIPTOR.full_name): Conversion(
-        _duration_of, lambda span, _: span.ToTimedelta()
-    ),
+    (timedelta, DURATION): Conversion(_duration_of, lambda span, _: span.ToTimedelta()),
 }
 
 

@@ -298,8 +298,10 @@ def _unless_empty(field: FieldDescriptor, hint: Hint, read: Read) -> ReadField:
 
 
 def _always(field: FieldDescriptor, read: Read) -> ReadField:
+    """A span of time that is not given is no time at all, as numbers are 0."""
     name = field.name
-    if not field.has_presence:
+    kind = field.message_type
+    if not field.has_presence or (kind is not None and kind.full_name == conversion.DURATION):
         return lambda message, context: read(getattr(message, name), context)
 
     def present(message: Message, context: Context) -> Value:

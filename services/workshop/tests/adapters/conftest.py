@@ -1,10 +1,11 @@
 """A workshop that answers over gRPC, and people who ask it."""
 
-from collections.abc import AsyncIterator, Iterator
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Iterable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import grpc
@@ -28,7 +29,8 @@ from testkit.grpc_service import Client, Feed, Reply, prepared, serving, setting
 from testkit.servers import NewDatabase
 from testkit.tokens import Issuer, JwksServer
 from workshop.adapters import kafka
-from workshop.adapters.codec import JOB_EVENTS
+from workshop.adapters.clients import PeerArrivals
+from workshop.adapters.codec import JOB_EVENTS, SITE_EVENTS, TENANT_EVENTS
 from workshop.adapters.facts import PostgresFacts
 from workshop.adapters.projections import fleet, roster
 from workshop.application.commands import JobCommands
@@ -38,9 +40,13 @@ from workshop.application.facts import (
     TechnicianRegistered,
     VehicleRegistered,
 )
-from workshop.application.policies import CertificationPolicy, Cause
+from workshop.application.job_facts import JobFactsReader
+from workshop.application.policies import Cause, CertificationPolicy
+from workshop.domain.values import TechnicianId
 from workshop.main import main
 from workshop.settings import Settings
+
+T = TypeVar("T")
 
 IDS = Uuid7()
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
@@ -103,6 +109,29 @@ class Shop:
             await self.ask(rpc, **fields)
         return problem_of(refused.value)
 
+    async def race(self, asked: Iterable[Awaitable[T]]) -> tuple[list[T], list[Problem]]:
+        """All at once: the answers, and the refusals."""
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+        won = [each for each in answers if not isinstance(each, BaseException)]
+        lost = [each for each in answers if isinstance(each, grpc.aio.AioRpcError)]
+        assert len(won) + len(lost) == len(answers), answers
+        return won, [problem_of(each) for each in lost]
+
+    async def events(self, job: job_pb2.Job) -> int:
+        """How many events the job's stream has, as the store counts them."""
+        query = "SELECT count(*) FROM es.event WHERE tenant = %s AND stream = %s"
+        stream = job.name.removeprefix("jobs/")
+        async with self.relay.connection() as connection:
+            found = await connection.execute(query, (self.tenant, stream))
+            ((count,),) = await found.fetchall()
+        return int(count)
+
+    def now(self) -> datetime:
+        return now()
+
+    def reading(self, kilometres: int) -> dict[str, Any]:
+        return reading(kilometres)
+
     async def site(self, *labels: str, code: str = "BER") -> site_pb2.Site:
         reply = await self.ask(
             "OpenSite",
@@ -132,7 +161,7 @@ class Shop:
     async def revoke(self, technician: str, code: str, at: datetime) -> None:
         stream = technician.removeprefix("technicians/")
         await self.learn(roster(), stream, CertificationRevoked(code, at))
-        await self.policy.revoked(stream, Cause(self.tenant, new_id()))  # type: ignore[arg-type]  # an id
+        await self.policy.revoked(TechnicianId(stream), Cause(self.tenant, new_id()))
 
     async def learn(self, projection: Projection, stream: str, *events: Any) -> None:
         async with self.projector.connection() as connection, connection.transaction():
@@ -173,6 +202,11 @@ class Shop:
     async def step(self, job: job_pb2.Job, rpc: str, **fields: Any) -> job_pb2.Job:
         reply = await self.ask(rpc, name=job.name, **fields)
         after: job_pb2.Job = reply.message
+        return after
+
+    async def step_site(self, site: site_pb2.Site, rpc: str, **fields: Any) -> site_pb2.Site:
+        reply = await self.ask(rpc, by="admin", name=site.name, **fields)
+        after: site_pb2.Site = reply.message
         return after
 
     async def planned(self, site: str, vehicle: str = "") -> job_pb2.Job:
@@ -218,11 +252,11 @@ def issuer() -> Issuer:
 
 
 @pytest.fixture(scope="module")
-def settings(postgres_server: Server, database: NewDatabase, issuer: Issuer) -> Iterator[Settings]:
+def settings(postgres_server: Server, database: NewDatabase, issuer: Issuer) -> Settings:
     """Of a workshop with a database and a keyring of its own; the keys' address comes later."""
     workshop, keyring = database("workshop"), database("keyring")
     prepared(postgres_server, workshop, keyring)
-    yield settings_for(
+    return settings_for(
         Settings,
         postgres_server,
         workshop,
@@ -246,9 +280,13 @@ async def shop(settings: Settings, issuer: Issuer) -> AsyncIterator[Shop]:
         app, projector, relay = [
             await stack.enter_async_context(databases.pool(dsn, size=4)) for dsn in _dsns(settings)
         ]
-        jobs = PostgresEventStore(app, JOB_EVENTS, Sealing(InMemoryKeyring()), log=JOB_EVENTS.log)
+        words = Sealing(InMemoryKeyring())
+        jobs = PostgresEventStore(app, JOB_EVENTS, words, log=JOB_EVENTS.log)
+        sites = PostgresEventStore(app, SITE_EVENTS, words, log=SITE_EVENTS.log)
+        tenants = PostgresEventStore(app, TENANT_EVENTS, words, log=TENANT_EVENTS.log)
         facts = PostgresFacts(app)
-        policy = CertificationPolicy(JobCommands(jobs, None), facts, facts, service.clock)  # type: ignore[arg-type]  # a flag needs no facts
+        reader = JobFactsReader(jobs, sites, tenants, facts, PeerArrivals(app, {}))
+        policy = CertificationPolicy(JobCommands(jobs, reader), facts, facts, service.clock)
         job_list, site_list, *_ = kafka.read_models(jobs)
         reactions = kafka.policies(projector, policy).projection
         feed = Feed(

@@ -1,6 +1,5 @@
 """The main story, over gRPC and a real database."""
 
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -8,7 +7,7 @@ import pytest
 from bayline.workshop.v1 import job_pb2
 
 if TYPE_CHECKING:
-    from conftest import Shop
+    from services.workshop.tests.adapters.conftest import Shop
 
 pytestmark = pytest.mark.integration
 

@@ -44,8 +44,7 @@ class Subscription:
 
         async def wait(places: Sequence[Place], deadline: float) -> bool:
             ours = [place for place in places if place.log in self.topics]
-            left = deadline - asyncio.get_running_loop().time()
-            return not ours or await covered(pool, self.projection.name, ours, left)
+            return not ours or await covered(pool, self.projection.name, ours, deadline)
 
         return wait
 
@@ -101,5 +100,6 @@ class CertificationReactions:
     async def _projected(self, envelope: Envelope) -> None:
         place = (envelope.topic, envelope.shard, envelope.pos)
         name = PROJECTED_BY[envelope.topic]
-        if not await covered(self.pool, name, [place], PROJECTION_SECONDS):
+        deadline = asyncio.get_running_loop().time() + PROJECTION_SECONDS
+        if not await covered(self.pool, name, [place], deadline):
             raise ProjectionBehind(f"{name} has not come to {place}")
