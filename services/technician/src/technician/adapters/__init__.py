@@ -1,0 +1,1 @@
+"""Where technicians meet gRPC, Kafka and SQL."""

@@ -1,0 +1,1 @@
+"""Use cases of technicians: they talk to ports."""

@@ -1,0 +1,95 @@
+"""What is asked about technicians: the shapes, and the ports that answer."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import NewType, Protocol
+from uuid import UUID
+
+from eventstore.decider import fold
+from eventstore.store import EventStore
+from technician.application.ports import Asker
+from technician.domain.technician import TECHNICIAN, Technician, TechnicianEvent, existing
+from technician.domain.values import SiteId, TechnicianId
+
+JobId = NewType("JobId", str)
+
+
+@dataclass(frozen=True, slots=True)
+class After:
+    """The last row of the page before: its sort key and its id."""
+
+    key: str
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class RosterFilter:
+    """Empty fields do not filter. `visible` are the sites the caller sees; None for all."""
+
+    at: datetime
+    visible: frozenset[str] | None = None
+    site: SiteId | None = None
+    certification: str = ""
+    include_inactive: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    id: TechnicianId
+    version: int
+    technician: Technician
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """`worked` is the sum of stopped clocks, as corrected."""
+
+    assigned_jobs: int
+    clocked_on: JobId | None
+    clocked_since: datetime | None
+    worked: timedelta
+    completed_jobs: int
+
+
+class Roster(Protocol):
+    async def page(
+        self, tenant: str, filters: RosterFilter, size: int, after: After | None
+    ) -> tuple[Sequence[Found], After | None]:
+        """Technicians by personnel number, and where they end; None on the last page."""
+        ...
+
+
+class Workloads(Protocol):
+    async def of(self, tenant: str, technician: TechnicianId) -> Workload: ...
+
+
+class Words(Protocol):
+    async def reveal(self, tenant: str, stream: UUID, value: Technician) -> Technician:
+        """With every personal text opened; `[erased]` for a person that was forgotten."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class TechnicianQueries:
+    store: EventStore[TechnicianEvent]
+    words: Words
+    roster: Roster
+    workloads: Workloads
+
+    async def get(self, tenant: str, technician_id: TechnicianId, by: Asker) -> Found:
+        """Folded from its events: never older than the last command."""
+        stream = await self.store.read(tenant, UUID(technician_id))
+        technician = existing(fold(TECHNICIAN.evolve, TECHNICIAN.initial, stream.events))
+        by.require(site=technician.site, assignee=technician_id)
+        return await self.in_words(tenant, Found(technician_id, stream.version, technician))
+
+    async def page(
+        self, tenant: str, filters: RosterFilter, size: int, after: After | None
+    ) -> tuple[Sequence[Found], After | None]:
+        found, end = await self.roster.page(tenant, filters, size, after)
+        return [await self.in_words(tenant, each) for each in found], end
+
+    async def in_words(self, tenant: str, found: Found) -> Found:
+        opened = await self.words.reveal(tenant, UUID(found.id), found.technician)
+        return Found(found.id, found.version, opened)

@@ -1,0 +1,1 @@
+SELECT es.create_log('bayline.technician.v1.TechnicianEvent');
