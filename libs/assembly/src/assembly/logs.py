@@ -1,5 +1,6 @@
 """Event logs read from where they are kept: a peer's by gRPC, one's own from the database."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from uuid import UUID
@@ -76,7 +77,8 @@ class PeerArrivals:
         found = self.sources[source]
         heads = (await found.peer.heads(found.log)).heads
         places = [(found.log, shard, pos) for shard, pos in enumerate(heads) if pos]
-        return await covered(self.pool, found.consumer, places, ARRIVAL_SECONDS)
+        deadline = asyncio.get_running_loop().time() + ARRIVAL_SECONDS
+        return await covered(self.pool, found.consumer, places, deadline)
 
 
 def _row(stored: pb.StoredEvent, epoch: UUID) -> Row:

@@ -66,7 +66,7 @@ class FoldedRows(Generic[E, S]):
     def __init__(
         self,
         name: str,
-        events: SelectedEvents[E],
+        events: SelectedEvents[Any],
         evolve: Callable[[S, E], S],
         initial: S,
         shape: Shape[S],
@@ -79,13 +79,18 @@ class FoldedRows(Generic[E, S]):
 
     async def apply(self, tx: Transaction, batch: Sequence[tuple[Envelope, Any]]) -> None:
         events = [
-            ((envelope.tenant, envelope.stream), envelope.version, event)
+            ((envelope.tenant, envelope.stream), envelope.version, self.seen(envelope, event))
             for envelope, event in batch
             if event is not IRRELEVANT
         ]
         if events:
             rows = await self._shape.load(tx, {key for key, _, _ in events})
             await self.saved(tx, rows, folded(self._evolve, self._initial, rows, events))
+
+    def seen(self, envelope: Envelope, event: Any) -> E:
+        """Overridden where the fold needs more of the envelope, such as when it occurred."""
+        found: E = event
+        return found
 
     async def saved(
         self, tx: Transaction, before: Mapping[Key, Row[S]], after: Mapping[Key, Row[S]]

@@ -1,9 +1,9 @@
 """Another service's events, as far as there is a use for them here."""
 
-from collections.abc import Iterable
-from dataclasses import fields
+from collections.abc import Iterable, Iterator
+from dataclasses import fields, is_dataclass
 from enum import Enum
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, get_args, get_origin, get_type_hints
 
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
@@ -50,6 +50,18 @@ class SelectedEvents(Generic[E]):
         return mapper.from_message(getattr(record, case)) if mapper else IRRELEVANT
 
 
-def _partial(descriptor: Any, event: type[E]) -> Mapper[Any, E]:
-    unused = {field.name for field in descriptor.fields} - {f.name for f in fields(event)}  # type: ignore[arg-type]  # a dataclass
-    return Mapper(GetMessageClass(descriptor), event, ignore=unused)
+def _partial(descriptor: Any, kind: type[Any]) -> Mapper[Any, Any]:
+    """Of a message only what the dataclass has, and of messages within it likewise."""
+    used = {each.name for each in fields(kind)}
+    unused = {field.name for field in descriptor.fields} - used
+    return Mapper(
+        GetMessageClass(descriptor), kind, ignore=unused, nested=_within(descriptor, kind)
+    )
+
+
+def _within(descriptor: Any, kind: type[Any]) -> Iterator[Mapper[Any, Any]]:
+    """Tuples of dataclasses; `Distance`, `Timeslot` and the like are whole values."""
+    for name, hint in get_type_hints(kind).items():
+        for inner in get_args(hint):
+            if is_dataclass(inner) and isinstance(inner, type) and get_origin(hint) is tuple:
+                yield _partial(descriptor.fields_by_name[name].message_type, inner)

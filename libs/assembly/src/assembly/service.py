@@ -1,6 +1,5 @@
 """What every event-sourced service puts together: pools, stores with relays, consumers."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Self, TypeVar
@@ -104,7 +103,6 @@ def _wait(
 
     async def wait(places: Sequence[Place], deadline: float) -> bool:
         ours = [place for place in places if place.log in subscription.topics]
-        left = deadline - asyncio.get_running_loop().time()
-        return not ours or await covered(pool, subscription.projection.name, ours, left)
+        return not ours or await covered(pool, subscription.projection.name, ours, deadline)
 
     return wait

@@ -5,9 +5,12 @@ from typing import Any, TypeAlias, get_args
 
 from google.protobuf.message import Message
 
+from assembly.selected import SelectedEvents
 from bayline.vehicle.v1 import vehicle_pb2, vehicle_service_pb2
+from bayline.workshop.v1 import events_pb2
 from eventstore.mapping import Mapper, OneofCodec
 from vehicle.application.history import Visit
+from vehicle.application.job_events import JobEvent
 from vehicle.application.queries import Found
 from vehicle.domain.values import SiteId, VehicleId
 from vehicle.domain.vehicle import (
@@ -33,6 +36,8 @@ BESIDE = ("request_id", "occurred_at")
 ADDRESSED = (*BESIDE, "name", "etag")
 
 EVENTS: OneofCodec[VehicleEvent] = OneofCodec(vehicle_pb2.VehicleEvent, get_args(VehicleEvent))
+OWN: SelectedEvents[VehicleEvent] = SelectedEvents(vehicle_pb2.VehicleEvent, get_args(VehicleEvent))
+JOB_EVENTS: SelectedEvents[JobEvent] = SelectedEvents(events_pb2.JobEvent, get_args(JobEvent))
 REGISTER = Mapper(vehicle_service_pb2.RegisterVehicleRequest, RegisterVehicle, ignore=BESIDE)
 CHANGES: Mapping[type[Message], Mapper[Any, Change]] = {
     vehicle_service_pb2.ChangePlateRequest: Mapper(

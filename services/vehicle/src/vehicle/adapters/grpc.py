@@ -9,12 +9,12 @@ from bayline.vehicle.v1 import vehicle_pb2
 from bayline.vehicle.v1 import vehicle_service_pb2 as pb
 from bayline.vehicle.v1.vehicle_service_pb2_grpc import VehicleServiceServicer
 from kernel.ids import IdGenerator
-from runtime import commands, context
+from runtime import commands, context, pages
 from runtime.identity import Caller
 from runtime.policy import Policies
-from vehicle.adapters import codec, pages
+from vehicle.adapters import codec
 from vehicle.application.commands import VehicleCommands
-from vehicle.application.queries import Found, VehicleFilter, VehicleQueries
+from vehicle.application.queries import After, Found, VehicleFilter, VehicleQueries
 from vehicle.domain.values import VehicleId
 from vehicle.domain.vehicle import Command, existing
 
@@ -50,25 +50,14 @@ class VehicleServicer(VehicleServiceServicer):
         vehicle_id = VehicleId(str(self._ids.new()))
         return await self._run(codec.REGISTER.from_message(request), vehicle_id, request, context)
 
-    async def ChangePlate(  # noqa: N802 -- the RPC's name
-        self, request: pb.ChangePlateRequest, context: Context
-    ) -> vehicle_pb2.Vehicle:
-        return await self._change(request, context)
+    async def _change(self, request: codec.ChangeRequest, context: Context) -> vehicle_pb2.Vehicle:
+        vehicle_id = codec.vehicle_id(request.name)
+        return await self._run(codec.change(request), vehicle_id, request, context)
 
-    async def MoveVehicle(  # noqa: N802 -- the RPC's name
-        self, request: pb.MoveVehicleRequest, context: Context
-    ) -> vehicle_pb2.Vehicle:
-        return await self._change(request, context)
-
-    async def ChangeAssetNumber(  # noqa: N802 -- the RPC's name
-        self, request: pb.ChangeAssetNumberRequest, context: Context
-    ) -> vehicle_pb2.Vehicle:
-        return await self._change(request, context)
-
-    async def SellVehicle(  # noqa: N802 -- the RPC's name
-        self, request: pb.SellVehicleRequest, context: Context
-    ) -> vehicle_pb2.Vehicle:
-        return await self._change(request, context)
+    ChangePlate = _change
+    MoveVehicle = _change
+    ChangeAssetNumber = _change
+    SellVehicle = _change
 
     async def GetVehicle(  # noqa: N802 -- the RPC's name
         self, request: pb.GetVehicleRequest, context: Context
@@ -85,10 +74,10 @@ class VehicleServicer(VehicleServiceServicer):
             part=request.query,
         )
         found, end = await self._queries.vehicles.page(
-            caller.tenant, filters, pages.size_of(request), pages.opened(request)
+            caller.tenant, filters, pages.size_of(request), _after(request)
         )
         return pb.ListVehiclesResponse(
-            vehicles=map(codec.resource, found), next_page_token=pages.sealed(request, end)
+            vehicles=map(codec.resource, found), next_page_token=_token(request, end)
         )
 
     async def ListServiceHistory(  # noqa: N802 -- the RPC's name
@@ -96,15 +85,11 @@ class VehicleServicer(VehicleServiceServicer):
     ) -> pb.ListServiceHistoryResponse:
         vehicle = await self._found(request.name)
         visits, end = await self._queries.history.page(
-            _caller().tenant, vehicle.id, pages.size_of(request), pages.opened(request)
+            _caller().tenant, vehicle.id, pages.size_of(request), _after(request)
         )
         return pb.ListServiceHistoryResponse(
-            visits=map(codec.VISIT.to_message, visits), next_page_token=pages.sealed(request, end)
+            visits=map(codec.VISIT.to_message, visits), next_page_token=_token(request, end)
         )
-
-    async def _change(self, request: codec.ChangeRequest, context: Context) -> vehicle_pb2.Vehicle:
-        vehicle_id = codec.vehicle_id(request.name)
-        return await self._run(codec.change(request), vehicle_id, request, context)
 
     async def _run(
         self,
@@ -129,3 +114,14 @@ class VehicleServicer(VehicleServiceServicer):
 
 def _caller() -> Caller:
     return context.caller()
+
+
+def _after(request: pb.ListVehiclesRequest | pb.ListServiceHistoryRequest) -> After | None:
+    opened = pages.opened(request)
+    return After(*opened) if opened else None
+
+
+def _token(
+    request: pb.ListVehiclesRequest | pb.ListServiceHistoryRequest, end: After | None
+) -> str:
+    return pages.sealed(request, end.key, end.id) if end else ""

@@ -16,20 +16,21 @@ CREATE TABLE read.vehicle (
   model_year int NOT NULL,
   site uuid,
   formerly uuid,
-  warnings text[] NOT NULL,
+  warnings jsonb NOT NULL,
   sold boolean NOT NULL,
   PRIMARY KEY (tenant, vehicle)
 );
 CREATE INDEX vehicle_by_asset_number ON read.vehicle (tenant, asset_number, vehicle);
 
--- vehicle.service-history: what is remembered of a job to tell its visits, and the visits themselves.
+-- vehicle.service-history: a row for each job with all it tells, and one for each of its visits.
 CREATE TABLE read.job (
   tenant text NOT NULL CHECK (tenant <> ''),
   job uuid NOT NULL,
   version int NOT NULL,
   number text NOT NULL,
   vehicle uuid NOT NULL,
-  lines jsonb NOT NULL,
+  codes jsonb NOT NULL,
+  stays jsonb NOT NULL,
   PRIMARY KEY (tenant, job)
 );
 CREATE TABLE read.visit (
@@ -37,17 +38,16 @@ CREATE TABLE read.visit (
   job uuid NOT NULL,
   visit int NOT NULL,
   vehicle uuid NOT NULL,
+  number text NOT NULL,
   state text NOT NULL,
   requested_at timestamptz NOT NULL,
   released_at timestamptz,
-  meter_metres bigint,
-  meter_unit text,
-  codes text[] NOT NULL,
-  net_minor bigint,
-  net_currency text,
+  meter_in jsonb,
+  codes jsonb NOT NULL,
+  net jsonb,
   PRIMARY KEY (tenant, job, visit)
 );
-CREATE INDEX visit_of_vehicle ON read.visit (tenant, vehicle, requested_at DESC, job, visit);
+CREATE INDEX visit_of_vehicle ON read.visit (tenant, vehicle, requested_at DESC, job DESC, visit DESC);
 
 DO $$
 DECLARE t text;
