@@ -42,9 +42,12 @@ class WithoutKafka(Service):
 
 @asynccontextmanager
 async def serving(
-    main: Callable[[SettingsT, Service], Awaitable[None]], settings: SettingsT
+    main: Callable[[SettingsT, Service], Awaitable[None]],
+    settings: SettingsT,
+    kind: type[Service] = WithoutKafka,
 ) -> AsyncIterator[Service]:
-    async with WithoutKafka(settings) as service:
+    """With `kind=Service` all of it runs, and Kafka must be there."""
+    async with kind(settings) as service:
         await main(settings, service)
         await service.start()
         yield service

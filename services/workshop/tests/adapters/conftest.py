@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Iterable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
@@ -10,8 +10,10 @@ from uuid import UUID
 
 import grpc
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient
 from pydantic import SecretStr
 
+from assembly.logs import PeerArrivals
 from bayline.workshop.v1 import job_pb2, site_pb2
 from bayline.workshop.v1 import workshop_service_pb2 as pb
 from bayline.workshop.v1.workshop_service_pb2_grpc import WorkshopServiceStub
@@ -21,15 +23,26 @@ from eventstore.keyring import InMemoryKeyring
 from eventstore.postgres import PostgresEventStore
 from eventstore.sealing import Sealing
 from kernel.ids import Uuid7
+from messaging.admin import ensure_topics
 from messaging.envelope import Envelope
 from messaging.parking import Projection
 from runtime import database as databases
 from runtime.errors import Problem, problem_of
-from testkit.grpc_service import Client, Feed, Reply, prepared, serving, settings_for
-from testkit.servers import NewDatabase
+from runtime.service import Service
+from runtime.settings import Kafka
+from testkit.grpc_service import (
+    Client,
+    Feed,
+    Reply,
+    WithoutKafka,
+    prepared,
+    serving,
+    settings_for,
+)
+from testkit.servers import KafkaServer, NewDatabase
 from testkit.tokens import Issuer, JwksServer
+from testkit.topics import eventually
 from workshop.adapters import kafka
-from workshop.adapters.clients import PeerArrivals
 from workshop.adapters.codec import JOB_EVENTS, SITE_EVENTS, TENANT_EVENTS
 from workshop.adapters.facts import PostgresFacts
 from workshop.adapters.projections import fleet, roster
@@ -51,6 +64,7 @@ T = TypeVar("T")
 IDS = Uuid7()
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 BRAKES = "013-001-015"
+TOPICS = [kafka.JOBS, kafka.SITES, TENANT_EVENTS.log, kafka.FLEET, kafka.ROSTER]
 
 
 def new_id() -> str:
@@ -269,11 +283,54 @@ def settings(postgres_server: Server, database: NewDatabase, issuer: Issuer) -> 
 
 @pytest.fixture
 async def shop(settings: Settings, issuer: Issuer) -> AsyncIterator[Shop]:
+    """Projections are brought up to date by `shop.feed`."""
+    async with opened(settings, issuer) as shop:
+        yield shop
+
+
+@pytest.fixture
+async def whole_shop(
+    settings: Settings, issuer: Issuer, kafka_server: KafkaServer
+) -> AsyncIterator[Shop]:
+    """Relays and consumers run, on topics that are empty at first."""
+    kafka_settings = Kafka(bootstrap=kafka_server.bootstrap)
+    await empty_topics(kafka_server.bootstrap)
+    changed = settings.model_copy(update={"kafka": kafka_settings})
+    async with opened(changed, issuer, Service) as shop:
+        yield shop
+    await delete_topics(kafka_server.bootstrap)
+
+
+async def empty_topics(bootstrap: str) -> None:
+    await delete_topics(bootstrap)
+    await ensure_topics(bootstrap, TOPICS)
+
+
+async def delete_topics(bootstrap: str) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        there = set(await admin.list_topics()) & set(TOPICS)
+        if there:
+            await admin.delete_topics(sorted(there))
+        await eventually(lambda: _gone(admin))
+    finally:
+        await admin.close()
+
+
+async def _gone(admin: AIOKafkaAdminClient) -> bool:
+    return not set(await admin.list_topics()) & set(TOPICS)
+
+
+@asynccontextmanager
+async def opened(
+    settings: Settings, issuer: Issuer, kind: type[Service] = WithoutKafka
+) -> AsyncIterator[Shop]:
     async with AsyncExitStack() as stack:
         keys = await stack.enter_async_context(JwksServer(issuer))
         identity = issuer.settings(keys.url)
         serving_settings = settings.model_copy(update={"identity": identity})
-        service = await stack.enter_async_context(serving(main, serving_settings))
+        service = await stack.enter_async_context(serving(main, serving_settings, kind))
         channel = await stack.enter_async_context(
             grpc.aio.insecure_channel(f"127.0.0.1:{service.port}")
         )
@@ -288,7 +345,7 @@ async def shop(settings: Settings, issuer: Issuer) -> AsyncIterator[Shop]:
         reader = JobFactsReader(jobs, sites, tenants, facts, PeerArrivals(app, {}))
         policy = CertificationPolicy(JobCommands(jobs, reader), facts, facts, service.clock)
         job_list, site_list, *_ = kafka.read_models(jobs)
-        reactions = kafka.policies(projector, policy).projection
+        reactions = kafka.certifications(projector, policy).projection
         feed = Feed(
             relay,
             projector,

@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from decimal import Decimal
 from functools import partial
-from typing import Any, Final, Generic, TypeAlias, TypeVar, get_args
+from typing import Any, Generic, TypeAlias, TypeVar, get_args
 
-from google.protobuf.message import DecodeError, Message
-from google.protobuf.message_factory import GetMessageClass
+from google.protobuf.message import Message
 
+from assembly.selected import SelectedEvents
 from bayline.event.v1.metadata_pb2 import Metadata as Meta
 from bayline.technician.v1 import technician_pb2
 from bayline.type.v1 import values_pb2
@@ -40,13 +40,6 @@ SITE_EVENTS: OneofCodec[SiteEvent] = OneofCodec(site_pb2.SiteEvent, get_args(Sit
 TENANT_EVENTS: OneofCodec[TenantEvent] = OneofCodec(site_pb2.TenantEvent, get_args(TenantEvent))
 
 
-class Irrelevant:
-    """A kind of event that is known, and of no use here."""
-
-
-IRRELEVANT: Final = Irrelevant()
-
-
 def job_event(type_name: str, data: bytes, version: int) -> JobEvent | None:
     """None for a case that this release does not know. Raises Undecodable."""
     try:
@@ -55,38 +48,6 @@ def job_event(type_name: str, data: bytes, version: int) -> JobEvent | None:
         return None
     except mapping.Undecodable as error:
         raise Undecodable(str(error)) from error
-
-
-class SelectedEvents(Generic[E]):
-    """Events of a log as far as there is a use for them, and for their fields."""
-
-    def __init__(self, record_class: type[Message], events: Iterable[type[E]]) -> None:
-        (oneof,) = record_class.DESCRIPTOR.oneofs
-        self.log = record_class.DESCRIPTOR.full_name
-        self._record_class = record_class
-        self._oneof = oneof.name
-        cases: dict[str, Any] = {case.message_type.name: case for case in oneof.fields}  # type: ignore[union-attr]  # cases are messages
-        self._mappers = {
-            cases[event.__name__].name: _partial(cases[event.__name__].message_type, event)
-            for event in events
-        }
-
-    def decode(self, data: bytes) -> E | Irrelevant | None:
-        """None for a case that this release does not know. Raises Undecodable."""
-        try:
-            record = self._record_class.FromString(data)
-        except DecodeError as error:
-            raise Undecodable(f"no {self.log}: {error}") from error
-        case = record.WhichOneof(self._oneof)
-        if case is None:
-            return None
-        mapper = self._mappers.get(case)
-        return mapper.from_message(getattr(record, case)) if mapper else IRRELEVANT
-
-
-def _partial(descriptor: Any, event: type[E]) -> Mapper[Any, E]:
-    unused = {field.name for field in descriptor.fields} - {f.name for f in fields(event)}  # type: ignore[arg-type]  # a dataclass
-    return Mapper(GetMessageClass(descriptor), event, ignore=unused)
 
 
 FLEET_EVENTS: SelectedEvents[FleetEvent] = SelectedEvents(

@@ -1,20 +1,19 @@
 """Which events this service listens to, and what happens then."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
 
+from assembly.service import Subscription
 from eventstore.store import EventStore
 from kernel.errors import Unavailable
 from messaging.envelope import Envelope
-from messaging.parking import Projection
 from messaging.positions import covered
 from runtime.database import Pool
-from runtime.positions import Place
 from workshop.adapters import codec
 from workshop.adapters.projections import JobList, fleet, roster, site_list
 from workshop.application.facts import CertificationRevoked
@@ -26,27 +25,13 @@ JOBS = codec.JOB_EVENTS.log
 SITES = codec.SITE_EVENTS.log
 FLEET = codec.FLEET_EVENTS.log
 ROSTER = codec.ROSTER_EVENTS.log
-PROJECTED_BY = {JOBS: "workshop.job-list", ROSTER: "workshop.roster"}
+FLEET_FACTS, ROSTER_FACTS = fleet().name, roster().name
+PROJECTED_BY = {JOBS: JobList.name, ROSTER: ROSTER_FACTS}
 PROJECTION_SECONDS = 5.0
 
 
 class ProjectionBehind(Unavailable):
     """A policy looks at what is projected, and what it reacts to is not projected yet."""
-
-
-@dataclass(frozen=True, slots=True)
-class Subscription:
-    topics: Sequence[str]
-    projection: Projection
-
-    def waits(self, pool: Pool) -> Callable[[Sequence[Place], float], Awaitable[bool]]:
-        """For what a caller has seen of these topics; `deadline` is of the loop's clock."""
-
-        async def wait(places: Sequence[Place], deadline: float) -> bool:
-            ours = [place for place in places if place.log in self.topics]
-            return not ours or await covered(pool, self.projection.name, ours, deadline)
-
-        return wait
 
 
 def read_models(jobs: EventStore[JobEvent]) -> list[Subscription]:
@@ -58,8 +43,8 @@ def read_models(jobs: EventStore[JobEvent]) -> list[Subscription]:
     ]
 
 
-def policies(pool: Pool, certifications: CertificationPolicy) -> Subscription:
-    return Subscription([ROSTER, JOBS], CertificationReactions(pool, certifications))
+def certifications(pool: Pool, policy: CertificationPolicy) -> Subscription:
+    return Subscription([ROSTER, JOBS], CertificationReactions(pool, policy))
 
 
 @dataclass(frozen=True, slots=True)

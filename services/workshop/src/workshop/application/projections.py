@@ -1,42 +1,13 @@
 """Rows of the read models, as views of what a stream folds to."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Generic, TypeAlias, TypeVar
 
 from workshop.domain.job.claims import DEFERRED_LINE, claims
 from workshop.domain.job.state import Job
 from workshop.domain.job.values import LineState
 from workshop.domain.values import BayId, SiteId, TechnicianId, VehicleId
-
-S = TypeVar("S")
-E = TypeVar("E")
-
-Key: TypeAlias = tuple[str, str]  # tenant and stream
-
-
-@dataclass(frozen=True, slots=True)
-class Row(Generic[S]):
-    """What a stream folds to, up to `version`."""
-
-    value: S
-    version: int
-
-
-def folded(
-    evolve: Callable[[S, E], S],
-    initial: S,
-    rows: Mapping[Key, Row[S]],
-    events: Iterable[tuple[Key, int, E]],
-) -> dict[Key, Row[S]]:
-    """The rows that these events change. What a row has seen before changes nothing."""
-    changed: dict[Key, Row[S]] = {}
-    for key, version, event in events:
-        row = changed.get(key) or rows.get(key) or Row(initial, 0)
-        if version > row.version:
-            changed[key] = Row(evolve(row.value, event), version)
-    return changed
 
 
 @dataclass(frozen=True, slots=True)
