@@ -1,0 +1,93 @@
+"""Jobs as they are, as they were, and in words."""
+
+from datetime import timedelta
+
+import pytest
+
+from kernel.units import Distance
+from services.workshop.tests.application.people import (
+    CHECKED_IN,
+    DIAGNOSED,
+    ESTIMATED,
+    NOON,
+    STRANGER,
+    TENANT,
+    TRIAGED,
+    UNTIL_READY,
+    NotAllowed,
+    Person,
+    Workshop,
+)
+from workshop.domain.errors import JobNotFound
+from workshop.domain.job import commands
+from workshop.domain.job.values import JobState
+
+DEFERRED = commands.DeferLines(1, (1,))
+LEFT = commands.ReleaseVehicle(Distance(120_000_000))
+
+
+async def test_a_job_is_shown_at_its_last_version(workshop: Workshop) -> None:
+    job = workshop.new_job()
+    ready = await workshop.after(job, workshop.request(), *UNTIL_READY)
+
+    known = await workshop.reader.job(TENANT, job, Person())
+
+    assert (known.value, known.version) == (ready, 6)
+
+
+async def test_a_job_is_shown_as_it_stood_and_as_it_was_known(workshop: Workshop) -> None:
+    job = workshop.new_job()
+    await workshop.after(job, workshop.request())
+    workshop.clock.advance(timedelta(hours=1))
+    await workshop.after(job, TRIAGED)
+
+    stood = await workshop.reader.job(TENANT, job, Person(), as_of=NOON)
+    known = await workshop.reader.job(TENANT, job, Person(), known_at=NOON)
+
+    assert (stood.value.state, stood.version) == (JobState.REQUESTED, 1)
+    assert (known.value.state, known.version) == (JobState.REQUESTED, 1)
+    with pytest.raises(JobNotFound):
+        await workshop.reader.job(TENANT, job, Person(), as_of=NOON - timedelta(hours=1))
+
+
+async def test_history_tells_what_happened(workshop: Workshop) -> None:
+    job = workshop.new_job()
+    await workshop.after(job, workshop.request(), TRIAGED)
+
+    told = await workshop.reader.history(TENANT, job, Person())
+
+    assert [each.recorded.version for each in told] == [1, 2]
+    assert "Brakes grind" in told[0].text
+
+
+async def test_a_job_is_neither_shown_nor_told_without_leave(workshop: Workshop) -> None:
+    job = workshop.new_job()
+    await workshop.after(job, workshop.request())
+
+    with pytest.raises(NotAllowed):
+        await workshop.reader.job(TENANT, job, STRANGER)
+    with pytest.raises(NotAllowed):
+        await workshop.reader.history(TENANT, job, STRANGER)
+    with pytest.raises(JobNotFound):
+        await workshop.reader.job("another", job, Person())
+
+
+async def test_a_line_that_came_back_twice_keeps_the_words_of_the_first_job(
+    workshop: Workshop,
+) -> None:
+    first, second, third = (workshop.new_job() for _ in range(3))
+    arrived = (TRIAGED, CHECKED_IN)
+    await workshop.after(first, workshop.request(), *arrived, DIAGNOSED, ESTIMATED, DEFERRED, LEFT)
+    workshop.facts.deferred = [(first, 1)]
+    again = commands.IssueEstimate(ESTIMATED.lines)
+    came_back = await workshop.after(second, workshop.request(), *arrived, DIAGNOSED, again)
+    assert [line.from_job for line in came_back.lines] == [first, None]
+    await workshop.after(second, commands.DeclineLines(1, (2,)), commands.DeferLines(1, (1,)), LEFT)
+    workshop.facts.deferred = [(second, 1)]
+    last = await workshop.after(third, workshop.request(), *arrived)
+
+    spoken = await workshop.reader.in_words(TENANT, third, last)
+
+    (line,) = spoken.lines
+    assert line.description is not None
+    assert (line.from_job, line.description.text) == (second, "Replace pads")
