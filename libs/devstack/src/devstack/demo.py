@@ -253,7 +253,7 @@ def demo(
     """A fleet of two tenants at work, through the public API: 60 vehicles, 150 jobs in every state."""
     stack = Stack.here()
     asyncio.run(_drive(stack, seed))
-    show.line(WHAT_TO_SEE)
+    show.line(WHAT_TO_SEE, plain=True)
 
 
 async def _drive(stack: Stack, seed: int) -> None:
@@ -276,8 +276,8 @@ async def _drive(stack: Stack, seed: int) -> None:
 
 WHAT_TO_SEE = """
 The fleet is at work. Look at it:
-  every job of acme      curl -H "Authorization: Bearer $(bayline token --tenant acme --role service_manager)" http://127.0.0.1:8080/v1/jobs
-  live, while you work   curl -N -H "Authorization: Bearer $(bayline token --tenant acme --role service_manager)" http://127.0.0.1:8080/v1/jobs:stream
-  the log, replayed      bayline streams tail bayline.workshop.v1.JobEvent --tenant acme
+  every job of acme      curl -H "Authorization: Bearer $(.venv/bin/bayline token --tenant acme --role service_manager)" http://127.0.0.1:8080/v1/jobs
+  live, while you work   curl -N -H "Authorization: Bearer $(.venv/bin/bayline token --tenant acme --role service_manager)" http://127.0.0.1:8080/v1/jobs:stream
+  the log, replayed      .venv/bin/bayline streams tail bayline.workshop.v1.JobEvent --tenant acme
   the API                http://127.0.0.1:8080/docs
-  the machinery          bayline status"""
+  the machinery          .venv/bin/bayline status"""

@@ -104,6 +104,11 @@ class Visit:
         self.meter += driven
         return {"value": str(self.meter), "unit": f"DISTANCE_UNIT_{self.workshop.unit}"}
 
+    def lines(self, *states: str) -> list[int]:
+        """Numbers of the job's lines in these states."""
+        wanted = {f"LINE_STATE_{state}" for state in states}
+        return [line["line"] for line in self.job["lines"] if line["state"] in wanted]
+
     def line(self, number: int = 0) -> dict[str, Any]:
         """Number 0 cures the trouble and may need a part; the others are small things."""
         labour = f"{self.random.randrange(3, 30) * 360}s"
@@ -183,23 +188,26 @@ async def diagnosed(visit: Visit) -> None:
 
 
 async def estimated(visit: Visit) -> None:
+    """The trouble, a road test, and what an earlier job of the vehicle put off."""
     await diagnosed(visit)
-    await visit.command("manager", "issueEstimate", lines=[visit.line(0), visit.line(1)])
+    returned = [{**visit.line(1), "line": number} for number in visit.lines("PROPOSED")]
+    lines = [*returned, visit.line(0), visit.line(1)]
+    await visit.command("manager", "issueEstimate", lines=lines)
 
 
-async def decide(visit: Visit, verb: str, *lines: int) -> None:
+async def decide(visit: Visit, verb: str, lines: Sequence[int]) -> None:
     version = visit.job["estimateVersion"]
-    await visit.command("owner", verb, estimateVersion=version, lines=list(lines))
+    await visit.command("owner", verb, estimateVersion=version, lines=lines)
 
 
 async def approved(visit: Visit) -> None:
     await estimated(visit)
-    await decide(visit, "approveLines", 1, 2)
+    await decide(visit, "approveLines", visit.lines("PROPOSED"))
 
 
 async def declined(visit: Visit) -> None:
     await estimated(visit)
-    await decide(visit, "declineLines", 1, 2)
+    await decide(visit, "declineLines", visit.lines("PROPOSED"))
 
 
 async def released_without_work(visit: Visit) -> None:
@@ -211,7 +219,8 @@ async def released_without_work(visit: Visit) -> None:
 async def short_of_parts(visit: Visit) -> None:
     await approved(visit)
     if visit.trouble.part:
-        await visit.command("clerk", "reportPartsShort", lines=[1], expectedAt=hours_from_now(48))
+        short = [line["line"] for line in visit.job["lines"] if line["parts"]]
+        await visit.command("clerk", "reportPartsShort", lines=short, expectedAt=hours_from_now(48))
 
 
 async def ready(visit: Visit) -> None:
@@ -275,12 +284,15 @@ async def on_hold(visit: Visit) -> None:
     await visit.command("manager", "leaveBay")
 
 
-async def finish(visit: Visit, *lines: int) -> None:
+async def finish(visit: Visit) -> None:
     """From a running clock to the quality check."""
-    for number in lines:
+    for number in visit.lines("APPROVED", "REWORK"):
         await visit.command("manager", "completeLine", line=number)
     await visit.command(
-        "manager", "recordDiagnosis", cause="Worn beyond its limit", correction=visit.trouble.work
+        "manager",
+        "recordDiagnosis",
+        cause="Worn beyond its limit",
+        correction=visit.trouble.work,
     )
     await visit.command("manager", "stopLabour", technician=visit.technician)
     await visit.command("manager", "completeWork")
@@ -289,7 +301,7 @@ async def finish(visit: Visit, *lines: int) -> None:
 async def in_quality_check(visit: Visit) -> None:
     await ready(visit)
     await start_work(visit)
-    await finish(visit, 1, 2)
+    await finish(visit)
 
 
 async def completed(visit: Visit) -> None:
@@ -320,9 +332,12 @@ async def closed(visit: Visit) -> None:
 
 async def closed_after_rework(visit: Visit) -> None:
     await in_quality_check(visit)
-    await visit.command("inspector", "failQc", lines=[1], note="Still noisy on the test drive")
+    sent_back = visit.lines("DONE")[:1]
+    await visit.command(
+        "inspector", "failQc", lines=sent_back, note="Still noisy on the test drive"
+    )
     await start_work(visit)
-    await finish(visit, 1)
+    await finish(visit)
     await visit.command("inspector", "passQc")
     await leave(visit)
 
@@ -332,8 +347,8 @@ async def closed_after_hold(visit: Visit) -> None:
     await start_work(visit)
     await visit.command("manager", "hold", reason="HOLD_REASON_TOOL")
     await visit.command("manager", "resume")
-    await visit.command("manager", "completeLine", line=1)
-    await visit.command("manager", "completeLine", line=2)
+    for number in visit.lines("APPROVED"):
+        await visit.command("manager", "completeLine", line=number)
     await visit.command("manager", "recordDiagnosis", correction=visit.trouble.work)
     await visit.command("manager", "completeWork")
     await visit.command("inspector", "passQc")
@@ -342,12 +357,13 @@ async def closed_after_hold(visit: Visit) -> None:
 
 async def closed_with_a_deferred_line(visit: Visit) -> None:
     await estimated(visit)
-    await decide(visit, "approveLines", 1)
-    await decide(visit, "deferLines", 2)
+    *first, last = visit.lines("PROPOSED")
+    await decide(visit, "approveLines", first)
+    await decide(visit, "deferLines", [last])
     if visit.trouble.part:
         await visit.command("clerk", "confirmParts")
     await start_work(visit)
-    await finish(visit, 1)
+    await finish(visit)
     await visit.command("inspector", "passQc")
     await leave(visit)
 

@@ -204,7 +204,7 @@ def claims(technician: State) -> set[Claim]:
 
 def taken(scope: str, key: str, holder: UUID) -> DomainError:
     return PersonnelNumberTaken(
-        f"the personnel number {key} is taken", technician=f"technicians/{holder}"
+        f"the personnel number {key} is taken", technician_id=f"technicians/{holder}"
     )
 
 

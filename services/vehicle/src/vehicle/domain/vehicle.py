@@ -208,7 +208,7 @@ def claims(vehicle: State) -> set[Claim]:
 
 def taken(scope: str, key: str, holder: UUID) -> DomainError:
     return VinAlreadyRegistered(
-        "a vehicle with this VIN is in the fleet already", vehicle=f"vehicles/{holder}"
+        "a vehicle with this VIN is in the fleet already", vehicle_id=f"vehicles/{holder}"
     )
 
 

@@ -168,7 +168,7 @@ def claims(site: AnySite) -> set[Claim]:
 
 
 def taken(scope: str, key: str, holder: UUID) -> DomainError | None:
-    return SiteCodeTaken(f"{key} is the code of another site", site=f"sites/{holder}", code=key)
+    return SiteCodeTaken(f"{key} is the code of another site", site_id=f"sites/{holder}", code=key)
 
 
 def _open(command: OpenSite, site: AnySite, facts: NewBays) -> list[SiteEvent]:
