@@ -1,7 +1,7 @@
 """When a site is open, on its own clock."""
 
-from collections.abc import Iterable
-from datetime import datetime
+from collections.abc import Iterable, Iterator
+from datetime import datetime, time
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
@@ -18,9 +18,9 @@ def is_open(hours: tuple[OpeningHours, ...], zone: str, slot: Timeslot) -> bool:
     """
     if not hours:
         return True
-    start, end = (_local(at, zone) for at in (slot.start, slot.end))
-    arrives = any(span.opens <= start[1] < span.closes for span in _of_day(hours, start[0]))
-    leaves = any(span.opens < end[1] <= span.closes for span in _of_day(hours, end[0]))
+    start, end = (at.astimezone(ZoneInfo(zone)) for at in (slot.start, slot.end))
+    arrives = any(opens <= start.time() < closes for opens, closes in _spans(hours, start))
+    leaves = any(opens < end.time() <= closes for opens, closes in _spans(hours, end))
     return arrives and leaves
 
 
@@ -38,6 +38,6 @@ def _of_day(hours: Iterable[OpeningHours], day: Weekday) -> list[OpeningHours]:
     return [span for span in hours if span.day is day]
 
 
-def _local(at: datetime, zone: str) -> tuple[Weekday, str]:
-    local = at.astimezone(ZoneInfo(zone))
-    return WEEKDAYS[local.weekday()], f"{local:%H:%M:%S}"
+def _spans(hours: Iterable[OpeningHours], local: datetime) -> Iterator[tuple[time, time]]:
+    for span in _of_day(hours, WEEKDAYS[local.weekday()]):
+        yield time.fromisoformat(span.opens), time.fromisoformat(span.closes)
