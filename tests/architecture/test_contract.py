@@ -33,7 +33,7 @@ MODULES = (
 SERVICES: tuple[ServiceDescriptor, ...] = tuple(
     service for module in MODULES for service in module.DESCRIPTOR.services_by_name.values()
 )
-SAID_OTHERWISE = {"KEY_REUSED": 422}
+SAID_OTHERWISE = {"KEY_REUSED": 422, "REQUEST_INVALID": 422}
 """Reasons whose status is not that of their kind, each with an ADR (0008)."""
 
 

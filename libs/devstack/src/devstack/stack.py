@@ -20,6 +20,8 @@ from devstack.secrets import Secrets
 
 MOST_OFFSET = 24_000  # below the ports that the system gives to connections
 
+LETTING_GO_SECONDS = 2.0
+
 Say = Callable[[str, str], None]  # name of a component, what became of it
 
 
@@ -159,9 +161,13 @@ def _settle(component: Component, say: Say) -> None:
 
 
 def _check_free(parts: Iterable[Component]) -> None:
-    """All at once and before anything is started."""
-    busy = [(part.name, port) for part in parts for port in part.ports if not is_free(port)]
-    if busy:
+    """All at once and before anything is started. What was just killed lets go after a moment."""
+    wanted = [(part.name, port) for part in parts for port in part.ports]
+    patience = time.monotonic() + LETTING_GO_SECONDS
+    while busy := [(name, port) for name, port in wanted if not is_free(port)]:
+        if time.monotonic() < patience:
+            time.sleep(0.05)
+            continue
         raise StackFailure(
             "\n".join(
                 f"{name} needs port {port}, and {holder(port) or 'another process'} listens there"

@@ -49,10 +49,17 @@ class WorkloadTokens:
         if time.monotonic() < self._stale_at:
             return
         try:
-            await self._fetch()
+            await self._fetch_patiently()
         except (aiohttp.ClientError, TimeoutError, ValueError, LookupError) as error:
             if time.monotonic() >= self._dead_at:
                 raise WorkloadTokenUnavailable("the issuer gives no token now") from error
+
+    async def _fetch_patiently(self) -> None:
+        """A connection kept alive may be to an issuer that has since been restarted."""
+        try:
+            await self._fetch()
+        except (aiohttp.ClientConnectionError, ConnectionError):
+            await self._fetch()
 
     async def _fetch(self) -> None:
         form = {

@@ -40,6 +40,7 @@ def document(
     problems: Mapping[str, tuple[int, str]],
     *,
     common: Collection[str] = (),
+    of_commands: Collection[str] = (),
     comments: Mapping[str, str] | None = None,
     description: str = HOW_IT_WORKS,
     openid_url: str = "",
@@ -48,12 +49,16 @@ def document(
     """The document; the same descriptors give the same bytes.
 
     `problems` maps a reason to status and title; `common` are the reasons that every method
-    may answer with. `openid_url` is the issuer's discovery address, if people sign in there.
+    may answer with, `of_commands` those of every command. `openid_url` is the issuer's discovery address, if people sign in there.
     """
     found = list(bindings(services))
     known = {reason: Problem(*each) for reason, each in {**OWN_PROBLEMS, **problems}.items()}
     writer = Writer(
-        found, contract_comments() if comments is None else comments, known, common, server
+        found,
+        contract_comments() if comments is None else comments,
+        known,
+        (common, of_commands),
+        server,
     )
     schemes: dict[str, Json] = {
         "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
@@ -87,13 +92,13 @@ class Writer:
         found: Sequence[Binding],
         comments: Mapping[str, str],
         problems: Mapping[str, Problem],
-        common: Collection[str],
+        common: tuple[Collection[str], Collection[str]],
         server: str,
     ) -> None:
         self._found = found
         self._comments = comments
         self._problems = problems
-        self._common = common
+        self._of_all, self._of_commands = common
         self._server = server.rstrip("/")
         sent = reachable(binding.method.input_type for binding in found)
         answered = reachable(binding.method.output_type for binding in found)
@@ -228,9 +233,9 @@ class Writer:
         return {"application/x-ndjson": lines, "text/event-stream": events}
 
     def _reasons(self, binding: Binding) -> list[str]:
-        return sorted(
-            {*own_reasons(binding), *self._common, *method_rules(binding.method).problems}
-        )
+        rules = method_rules(binding.method)
+        of_commands = self._of_commands if rules.command else ()
+        return sorted({*own_reasons(binding), *self._of_all, *of_commands, *rules.problems})
 
     def _refusal(self, status: str, reasons: list[str]) -> dict[str, Json]:
         listed = [f"- `{reason}`: {self._title(reason)}" for reason in reasons]

@@ -20,6 +20,8 @@ DOCS_POLICY = (
 class BodyTooLarge(InvalidArgument):
     """More bytes than the gateway takes; refused before they are read where the length is said."""
 
+    status = 413
+
 
 class Edge:
     """The outermost application. Raises nothing: a body too large is refused where it is read."""

@@ -22,6 +22,13 @@ ANY_CALL = (
     "DEADLINE_EXCEEDED",
     "INTERNAL",
 )
+ANY_COMMAND = (
+    "KEY_REUSED",
+    "STALE_VERSION",
+    "STREAM_CONTENDED",
+    "OCCURRED_IN_THE_FUTURE",
+    "BODY_TOO_LARGE",
+)
 
 
 def build(
@@ -29,7 +36,14 @@ def build(
 ) -> dict[str, Any]:
     """The same contract gives the same bytes."""
     known = {reason: (entry.status, entry.title) for reason, entry in entries.items()}
-    found = document(services, "Bayline", version("bayline-gateway"), known, common=ANY_CALL)
+    found = document(
+        services,
+        "Bayline",
+        version("bayline-gateway"),
+        known,
+        common=ANY_CALL,
+        of_commands=ANY_COMMAND,
+    )
     if login.client_id:
         found["components"]["securitySchemes"]["login"] = _sign_in(login)
         found["security"].append({"login": []})
