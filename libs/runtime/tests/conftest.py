@@ -100,3 +100,16 @@ async def service(issuer: Issuer, jwks: JwksServer) -> AsyncIterator[Service]:
     async with Service(settings_for(issuer, jwks.url)) as service:
         service.policies = Policies(POLICIES)
         yield service
+
+
+@pytest.fixture
+async def traced(issuer: Issuer, jwks: JwksServer) -> AsyncIterator[Service]:
+    """The same, with a span for each call."""
+    async with Service(settings_for(issuer, jwks.url), traces=True) as service:
+        service.policies = Policies(POLICIES)
+        yield service
+
+
+@pytest.fixture(scope="session")
+def settings(issuer: Issuer) -> Settings:
+    return settings_for(issuer, "http://127.0.0.1:1")

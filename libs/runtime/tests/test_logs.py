@@ -80,6 +80,12 @@ def test_ids_and_numbers_get_through(capsys: pytest.CaptureFixture[str]) -> None
 def test_columns_are_for_people(capsys: pytest.CaptureFixture[str]) -> None:
     logs.configure(Telemetry(logs="columns"), "workshop")
 
-    structlog.get_logger().warning("relay_behind", events=7)
+    try:
+        int(f"vehicle {VIN}")
+    except ValueError:
+        structlog.get_logger().exception("relay_stopped", events=7)
 
-    assert "relay_behind" in capsys.readouterr().out
+    written = capsys.readouterr().out
+    assert "relay_stopped" in written
+    assert "ValueError" in written
+    assert VIN not in written

@@ -161,14 +161,14 @@ class Calls(grpc.aio.ServerInterceptor):
             with self._span(method.path, _traceparent(metadata)) as call.traceparent:
                 yield call
         except (asyncio.CancelledError, GeneratorExit):
-            call.code = call.outcome = "CANCELLED"
+            call.code = "CANCELLED"
             raise
         finally:
             self._meters.record(
                 method.path,
                 command=method.command,
                 code=call.code,
-                outcome=call.outcome,
+                outcome=call.outcome if call.code == "OK" else call.code.lower(),
                 began=began,
             )
 
@@ -212,18 +212,18 @@ class Calls(grpc.aio.ServerInterceptor):
 
     async def _refuse(self, call: Call, servicer_context: Context, error: Exception) -> NoReturn:
         if isinstance(error, grpc.aio.AbortError):
-            call.code = call.outcome = grpc.StatusCode.UNKNOWN.name
+            call.code = grpc.StatusCode.UNKNOWN.name
             raise error
         answer = _as_refusal(error)
         correlation = ("bayline-correlation-id", call.correlation_id)
         if answer is None:
-            call.code = call.outcome = grpc.StatusCode.INTERNAL.name
+            call.code = grpc.StatusCode.INTERNAL.name
             telemetry.mark_failed(type(error).__name__)
             log.error("call_failed", exc_info=error)
             await servicer_context.abort(grpc.StatusCode.INTERNAL, "internal error", (correlation,))
         kind = errors.kind_of(answer)
         code = errors.CODES[kind]
-        call.code, call.outcome = code.name, kind.__name__
+        call.code = code.name
         say = log.warning if kind in (Conflict, QuotaExhausted, Unavailable) else log.info
         say("call_refused", reason=answer.reason, kind=kind.__name__, **_causes(error, answer))
         status = errors.status_of(answer, self._service)

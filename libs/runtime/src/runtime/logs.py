@@ -69,7 +69,9 @@ def configure(settings: Telemetry, service: str) -> None:
 
 def _renderer(settings: Telemetry) -> structlog.typing.Processor:
     if settings.logs == "columns":
-        return structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())
+        return structlog.dev.ConsoleRenderer(
+            colors=sys.stdout.isatty(), exception_formatter=structlog.dev.plain_traceback
+        )
     return structlog.processors.JSONRenderer(serializer=_json)
 
 

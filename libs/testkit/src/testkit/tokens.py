@@ -64,7 +64,7 @@ class Issuer:
         }
         return {name: value for name, value in made.items() if value is not None}
 
-    def token(self, **claims: Any) -> str:  # noqa: ANN401 -- the keywords of `claims`, and any claim
+    def token(self, **claims: Any) -> str:
         return self.sign(self.claims(**claims))
 
     def workload_token(self, workload: str) -> str:
