@@ -42,7 +42,7 @@ def check_golden(
 
 
 def _write_missing(codec: OneofCodec[E], folder: Path, expected: Mapping[str, E]) -> None:
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     for name, sample in expected.items():
         path = folder / name
         if not path.exists():

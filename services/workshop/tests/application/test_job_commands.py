@@ -1,6 +1,7 @@
 """Each command is decided on the facts it needs, and on no others."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -14,6 +15,7 @@ from services.workshop.tests.application.people import (
     DIAGNOSED,
     ESTIMATED,
     STRANGER,
+    TENANT,
     TRIAGED,
     TRUCK,
     UNTIL_READY,
@@ -91,6 +93,16 @@ async def test_a_job_is_requested_at_a_site_that_is_there(workshop: Workshop) ->
     with pytest.raises(SiteNotFound):
         await workshop.run(
             workshop.request(site=NOWHERE), workshop.new_job(), Person(sites=(NOWHERE,))
+        )
+
+
+async def test_an_invoice_is_of_a_site_that_is_there(workshop: Workshop) -> None:
+    job = workshop.new_job()
+    of_nowhere = replace(await workshop.after(job, workshop.request()), site=NOWHERE)
+
+    with pytest.raises(SiteNotFound):
+        await workshop.jobs.facts.read(
+            commands.InvoiceJob(workshop.clock.now()), job, (), TENANT, of_nowhere
         )
 
 
