@@ -1,0 +1,54 @@
+import asyncio
+
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+
+from messaging.admin import WrongPartitions, ensure_topics
+from testkit.servers import KafkaServer
+
+pytestmark = pytest.mark.integration
+
+
+async def settings_of(kafka: KafkaServer, topic: str) -> tuple[int, str, str]:
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap)
+    await admin.start()
+    try:
+        (described,) = await admin.describe_topics([topic])
+        resource = ConfigResource(ConfigResourceType.TOPIC, topic)
+        (answer,) = await admin.describe_configs([resource])
+    finally:
+        await admin.close()
+    values = {entry[0]: entry[1] for entry in answer.resources[0][4]}
+    return len(described["partitions"]), values["retention.ms"], values["cleanup.policy"]
+
+
+async def test_events_are_kept_for_ever_and_dead_letters_for_thirty_days(
+    kafka_server: KafkaServer, topic_prefix: str
+) -> None:
+    topic = f"{topic_prefix}JobEvent"
+    await ensure_topics(kafka_server.bootstrap, [topic, f"{topic}.dlq"])
+
+    assert await settings_of(kafka_server, topic) == (16, "-1", "delete")
+    assert await settings_of(kafka_server, f"{topic}.dlq") == (16, "2592000000", "delete")
+
+
+async def test_topics_are_made_once_however_many_ask(
+    kafka_server: KafkaServer, topic_prefix: str
+) -> None:
+    topic = f"{topic_prefix}JobEvent"
+
+    await asyncio.gather(*(ensure_topics(kafka_server.bootstrap, [topic]) for _ in range(3)))
+    await ensure_topics(kafka_server.bootstrap, [topic])
+
+    assert await settings_of(kafka_server, topic) == (16, "-1", "delete")
+
+
+async def test_a_topic_with_other_partitions_is_refused_by_name(
+    kafka_server: KafkaServer, topic_prefix: str
+) -> None:
+    topic = f"{topic_prefix}JobEvent"
+    await ensure_topics(kafka_server.bootstrap, [topic], partitions=3)
+
+    with pytest.raises(WrongPartitions, match=f"{topic} has 3 partitions, not 16"):
+        await ensure_topics(kafka_server.bootstrap, [topic])

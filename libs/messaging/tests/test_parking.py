@@ -1,0 +1,198 @@
+import asyncio
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Protocol
+from uuid import UUID
+
+import pytest
+
+from messaging.consumer import Consumer
+from messaging.dlq import DlqRelay, dlq_of
+from messaging.envelope import headers_of
+from messaging.parking import NotParked, Parked, Retried, discard, lock_parked, parked, retry
+from testkit.servers import KafkaServer
+from testkit.topics import WrittenLog, eventually, everything_in, publish
+
+pytestmark = pytest.mark.integration
+
+Running = Callable[..., AbstractAsyncContextManager[None]]
+ILL, WELL, ALSO_ILL = (UUID(int=number) for number in (1, 2, 3))
+
+
+class Seen(Protocol):
+    healed: bool
+
+
+class Shop(Protocol):
+    log: WrittenLog
+    kafka: KafkaServer
+    pool: Any
+    seen: Any
+    name: str
+
+    def consumer(self, **other: Any) -> Consumer: ...
+    async def order_of(self, stream: UUID) -> list[int]: ...
+    async def has_applied(self, events: int) -> bool: ...
+    async def has_parked(self, events: int) -> bool: ...
+    async def rows(self, query: str, *parameters: object) -> list[tuple[Any, ...]]: ...
+    async def agrees_with_the_log(self) -> None: ...
+
+
+async def fall_ill(shop: Shop) -> None:
+    """Two streams are parked at their second event, with two more behind; a third one flows."""
+    for stream in (ILL, WELL, ALSO_ILL):
+        for data in (b"1", b"2" if stream == WELL else b"bug", b"3", b"4"):
+            shop.log.append(stream, data)
+    await publish(shop.kafka, shop.log.envelopes)
+    await eventually(lambda: shop.has_parked(6))
+    await eventually(lambda: shop.has_applied(6))
+
+
+async def test_what_is_parked_says_why_and_keeps_every_byte(shop: Shop, running: Running) -> None:
+    async with running(shop.consumer()):
+        await fall_ill(shop)
+
+    kept = [each for each in await parked(shop.pool, shop.name) if each.stream == str(ILL)]
+
+    assert [each.error for each in kept] == [
+        "ZeroDivisionError: a bug of the handler",
+        "an earlier event of its stream is parked",
+        "an earlier event of its stream is parked",
+    ]
+    originals = [event for event in shop.log.envelopes if event.stream == str(ILL)][1:]
+    assert [each.headers for each in kept] == [headers_of(event) for event in originals]
+    assert [each.value for each in kept] == [event.data for event in originals]
+
+
+async def test_retrying_drains_each_stream_in_order_while_the_consumer_runs(
+    shop: Shop, running: Running
+) -> None:
+    async with running(shop.consumer()):
+        await fall_ill(shop)
+        shop.seen.healed = True
+
+        assert await retry(shop.pool, shop.name, shop.seen) == Retried(applied=6, failed=0)
+        await publish(shop.kafka, [shop.log.append(stream, b"5") for stream in (ILL, WELL)])
+        await shop.agrees_with_the_log()
+
+    assert await shop.has_parked(0)
+    assert await shop.order_of(ILL) == [1, 2, 3, 4, 5]
+
+
+async def test_retrying_in_vain_leaves_the_stream_parked(shop: Shop, running: Running) -> None:
+    async with running(shop.consumer()):
+        await fall_ill(shop)
+
+        assert await retry(shop.pool, shop.name, shop.seen) == Retried(applied=0, failed=2)
+
+    assert await shop.has_parked(6)
+    assert await shop.order_of(ILL) == [1]
+
+
+async def test_events_that_arrive_during_a_retry_are_not_applied_before_it(
+    shop: Shop, running: Running
+) -> None:
+    async with running(shop.consumer()):
+        await fall_ill(shop)
+        shop.seen.healed = True
+        more = [shop.log.append(ILL, b"more") for _ in range(30)]
+
+        await asyncio.gather(
+            publish(shop.kafka, more),
+            _retry_until_drained(shop),
+        )
+        await shop.agrees_with_the_log()
+
+    assert await shop.order_of(ILL) == list(range(1, 35))
+
+
+async def _retry_until_drained(shop: Shop) -> None:
+    async def drained() -> bool:
+        await retry(shop.pool, shop.name, shop.seen)
+        return await shop.has_parked(0) and len(await shop.order_of(ILL)) == 34
+
+    await eventually(drained)
+
+
+async def test_two_who_retry_at_once_apply_nothing_twice(shop: Shop, running: Running) -> None:
+    async with running(shop.consumer()):
+        await fall_ill(shop)
+        shop.seen.healed = True
+
+        done = await asyncio.gather(*(retry(shop.pool, shop.name, shop.seen) for _ in range(3)))
+
+        assert sum(each.applied for each in done) == 6
+        await shop.agrees_with_the_log()
+
+
+async def test_a_consumer_waits_for_a_retry_that_holds_the_stream(
+    shop: Shop, running: Running
+) -> None:
+    async with running(shop.consumer()):
+        await fall_ill(shop)
+        stream = (shop.log.log, "acme", str(ILL))
+        async with shop.pool.connection() as retrying, retrying.transaction():
+            assert await lock_parked(retrying, shop.name, [stream]) == {stream}
+            await publish(shop.kafka, [shop.log.append(ILL, b"5"), shop.log.append(WELL, b"5")])
+            await eventually(lambda: _waits_for_a_lock(shop))
+            assert await shop.has_parked(6)
+        await eventually(lambda: shop.has_parked(7))
+
+
+async def _waits_for_a_lock(shop: Shop) -> bool:
+    waiting = await shop.rows("SELECT 1 FROM pg_locks WHERE NOT granted")
+    return bool(waiting)
+
+
+async def test_a_discarded_event_is_given_up_and_its_stream_goes_on(
+    shop: Shop, running: Running
+) -> None:
+    async with running(shop.consumer()):
+        await fall_ill(shop)
+        ill, *_ = [each for each in await parked(shop.pool, shop.name) if each.stream == str(ILL)]
+
+        await discard(shop.pool, shop.name, ill.id, who="users/7", reason="entered twice")
+        assert await retry(shop.pool, shop.name, shop.seen) == Retried(applied=2, failed=1)
+
+    assert await shop.order_of(ILL) == [1, 3, 4]
+    query = "SELECT id, discarded_by, reason FROM consumer.discarded WHERE name = %s"
+    assert await shop.rows(query, shop.name) == [(ill.id, "users/7", "entered twice")]
+
+
+async def test_the_last_event_discarded_sets_the_stream_free(shop: Shop, running: Running) -> None:
+    async with running(shop.consumer()):
+        await publish(shop.kafka, [shop.log.append(ILL, b"bug")])
+        await eventually(lambda: shop.has_parked(1))
+        (ill,) = await parked(shop.pool, shop.name)
+        await discard(shop.pool, shop.name, ill.id, who="users/7", reason="nonsense")
+
+        await publish(shop.kafka, [shop.log.append(ILL, b"2")])
+        await eventually(lambda: shop.has_applied(1))
+
+
+async def test_what_is_not_parked_cannot_be_discarded(shop: Shop) -> None:
+    with pytest.raises(NotParked):
+        await discard(shop.pool, shop.name, 0, who="users/7", reason="no such event")
+
+
+async def test_what_is_parked_is_published_once_relayed_as_it_came(
+    shop: Shop, running: Running
+) -> None:
+    async with running(shop.consumer(), DlqRelay(shop.pool, shop.kafka)):
+        await fall_ill(shop)
+        await eventually(lambda: _is_relayed(shop))
+
+    kept = {(each.key, each.value): each for each in await parked(shop.pool, shop.name)}
+    records = await everything_in(shop.kafka, dlq_of(shop.log.log))
+    assert len(records) == 6
+    for record in records:
+        each = kept[record.key, record.value]
+        assert list(record.headers) == [*each.headers, *_added(each)]
+
+
+async def _is_relayed(shop: Shop) -> bool:
+    return all(each.relayed_at for each in await parked(shop.pool, shop.name))
+
+
+def _added(each: Parked) -> list[tuple[str, bytes]]:
+    return [("bayline-consumer", each.name.encode()), ("bayline-error", each.error.encode())]
