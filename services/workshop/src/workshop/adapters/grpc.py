@@ -1,5 +1,6 @@
 """WorkshopService: translate, call, translate back."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -193,13 +194,12 @@ class WorkshopServicer(WorkshopServiceServicer):
         ids, end = await self._queries.site_list.page(
             by.caller.tenant, by.sites, pages.size_of(request), _after(request)
         )
-        sites = [
-            codec.site_message(
-                site_id, await self._queries.sites.site(by.caller.tenant, site_id, by)
-            )
-            for site_id in ids
-        ]
-        return pb.ListSitesResponse(sites=sites, next_page_token=_token(request, end))
+        sites = await asyncio.gather(
+            *(self._queries.sites.site(by.caller.tenant, site_id, by) for site_id in ids)
+        )
+        return pb.ListSitesResponse(
+            sites=map(codec.site_message, ids, sites), next_page_token=_token(request, end)
+        )
 
     async def GetBayCalendar(  # noqa: N802 -- the RPC's name
         self, request: pb.GetBayCalendarRequest, context: Context

@@ -15,7 +15,7 @@ from messaging.envelope import Envelope
 from messaging.positions import covered
 from runtime.database import Pool
 from workshop.adapters import codec
-from workshop.adapters.projections import JobList, fleet, roster, site_list
+from workshop.adapters.projections import JobRows, fleet, roster, site_list
 from workshop.application.facts import CertificationRevoked
 from workshop.application.policies import Cause, CertificationPolicy
 from workshop.domain.job.events import JobEvent, LabourStarted, WorkStarted
@@ -26,7 +26,7 @@ SITES = codec.SITE_EVENTS.log
 FLEET = codec.FLEET_EVENTS.log
 ROSTER = codec.ROSTER_EVENTS.log
 FLEET_FACTS, ROSTER_FACTS = fleet().name, roster().name
-PROJECTED_BY = {JOBS: JobList.name, ROSTER: ROSTER_FACTS}
+PROJECTED_BY = {JOBS: JobRows.name, ROSTER: ROSTER_FACTS}
 PROJECTION_SECONDS = 5.0
 
 
@@ -36,7 +36,7 @@ class ProjectionBehind(Unavailable):
 
 def read_models(jobs: EventStore[JobEvent]) -> list[Subscription]:
     return [
-        Subscription([JOBS], JobList(jobs)),
+        Subscription([JOBS], JobRows(jobs)),
         Subscription([SITES], site_list()),
         Subscription([FLEET], fleet()),
         Subscription([ROSTER], roster()),

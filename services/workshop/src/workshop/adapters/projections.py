@@ -31,7 +31,7 @@ from workshop.domain.site import SiteOpened, SiteRenamed
 REMEMBERED_JOBS = 2_000
 
 
-class JobList:
+class JobRows:
     """Each job's rows are a view of its folded stream.
 
     Jobs seen last are remembered; one that is not, or that a failed transaction has left ahead,

@@ -1,0 +1,97 @@
+"""A read model is a fold of the log: seen twice or made anew, it is the same."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, LiteralString
+
+import pytest
+from psycopg.sql import SQL, Identifier
+
+from eventstore.keyring import InMemoryKeyring
+from eventstore.postgres import PostgresEventStore
+from eventstore.sealing import Sealing
+from runtime.database import rows
+from testkit.grpc_service import Feed
+from workshop.adapters import kafka
+from workshop.adapters.codec import JOB_EVENTS
+from workshop.adapters.projections import JobRows
+
+if TYPE_CHECKING:
+    from services.workshop.tests.adapters.conftest import Shop
+
+pytestmark = pytest.mark.integration
+
+ALL: Mapping[str, LiteralString] = {
+    "job": "SELECT to_jsonb(t) FROM read.job t",
+    "clock": "SELECT to_jsonb(t) FROM read.clock t",
+    "deferred_line": "SELECT to_jsonb(t) FROM read.deferred_line t",
+    "returned_line": "SELECT to_jsonb(t) FROM read.returned_line t",
+}
+
+
+class Twice(JobRows):
+    name = "workshop.job-list-twice"
+
+
+class Anew(JobRows):
+    """The same projection under another name: it begins at the beginning."""
+
+    name = "workshop.job-list-anew"
+
+
+async def test_jobs_projected_anew_are_the_jobs_projected_step_by_step(shop: "Shop") -> None:
+    await _busy_day(shop)
+    step_by_step = await _contents(shop)
+    await _empty(shop)
+
+    words = Sealing(InMemoryKeyring())
+    jobs = PostgresEventStore(shop.app, JOB_EVENTS, words, log=JOB_EVENTS.log)
+    await Feed(shop.relay, shop.projector, [([kafka.JOBS], Anew(jobs))]).drain()
+
+    assert await _contents(shop) == step_by_step
+    assert all(step_by_step.values())
+
+
+async def test_a_job_seen_twice_is_seen_once(shop: "Shop") -> None:
+    await _busy_day(shop)
+    before = await _contents(shop)
+
+    words = Sealing(InMemoryKeyring())
+    jobs = PostgresEventStore(shop.app, JOB_EVENTS, words, log=JOB_EVENTS.log)
+    await Feed(shop.relay, shop.projector, [([kafka.JOBS], Twice(jobs))]).drain()
+
+    assert await _contents(shop) == before
+
+
+async def _busy_day(shop: "Shop") -> None:
+    """Projected after each step, so that no two batches are alike."""
+    site = await shop.site()
+    vehicle, technician = await shop.vehicle(), await shop.technician()
+    first = await shop.planned(site.name, vehicle)
+    await shop.feed.drain()
+    first = await shop.step(first, "CheckInVehicle", odometer=shop.reading(120_000))
+    first = await shop.step(first, "RecordDiagnosis", cause="Worn", correction="New")
+    lines = [{"code": "013", "description": text, "fees_minor": 500} for text in ("Pads", "Discs")]
+    first = await shop.step(first, "IssueEstimate", lines=lines)
+    first = await shop.step(first, "DeferLines", lines=[2], estimate_version=1)
+    await shop.feed.drain()
+    first = await shop.step(first, "ApproveLines", lines=[1], estimate_version=1)
+    first = await shop.started(first, technician, site.bays[0].name)
+    await shop.feed.drain()
+    second = await shop.planned(site.name, vehicle)
+    await shop.step(second, "CheckInVehicle", odometer=shop.reading(120_100))
+    await shop.feed.drain()
+
+
+async def _contents(shop: "Shop") -> dict[str, Sequence[Any]]:
+    """Every row of the tenant, whatever its columns."""
+    found = {table: await rows(shop.app, shop.tenant, query) for table, query in ALL.items()}
+    return {
+        table: sorted((row for (row,) in of_table), key=str) for table, of_table in found.items()
+    }
+
+
+async def _empty(shop: "Shop") -> None:
+    async with shop.projector.connection() as connection:
+        for table in ALL:
+            query = SQL("DELETE FROM {} WHERE tenant = %s")
+            await connection.execute(query.format(Identifier("read", table)), (shop.tenant,))
