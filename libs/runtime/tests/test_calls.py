@@ -4,6 +4,7 @@ from types import ModuleType
 from typing import Any, TypeAlias
 
 import grpc
+import psycopg
 import pytest
 
 from kernel import errors as kinds
@@ -125,6 +126,19 @@ async def test_a_bug_tells_nothing_but_the_correlation(
 
     assert problem_of(raised.value) == (Internal, "INTERNAL", "internal error", {}, ())
     assert dict(raised.value.trailing_metadata() or ())["bayline-correlation-id"] == "c-1"
+
+
+async def test_a_database_that_is_away_is_a_trouble_that_passes(
+    stub: Stub, scales: Scales, request_: Message, issuer: Issuer
+) -> None:
+    scales.error = psycopg.OperationalError("connection to 10.0.0.1 refused")
+
+    with pytest.raises(grpc.aio.AioRpcError) as raised:
+        await stub.Weigh(request_, metadata=bearer(issuer.token()))
+
+    problem = problem_of(raised.value)
+    assert (problem.kind, problem.reason) == (kinds.Unavailable, "DATABASE_UNAVAILABLE")
+    assert "10.0.0.1" not in problem.message
 
 
 async def test_a_stream_that_breaks_says_why(
