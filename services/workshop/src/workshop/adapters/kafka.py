@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
@@ -57,7 +57,7 @@ class CertificationReactions:
 
     pool: Pool
     policy: CertificationPolicy
-    name: str = "workshop.certifications"
+    name: ClassVar[str] = "workshop.certifications"
 
     def decode(self, envelope: Envelope) -> object | None:
         events = codec.ROSTER_EVENTS if envelope.topic == ROSTER else codec.STARTS
