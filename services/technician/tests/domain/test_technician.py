@@ -232,7 +232,7 @@ def test_whoever_has_the_personnel_number_is_named() -> None:
     refusal = taken("personnel-number", "T-0042", holder)
 
     assert isinstance(refusal, PersonnelNumberTaken)
-    assert refusal.facts == {"technician": f"technicians/{holder}"}
+    assert refusal.facts == {"technician_id": f"technicians/{holder}"}
 
 
 DAYS = strategies.sampled_from([NEW_YEAR, SPRING, SUMMER, AUTUMN, NEXT_YEAR])
