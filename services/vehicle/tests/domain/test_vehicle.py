@@ -181,7 +181,12 @@ def test_nothing_happens_to_a_vehicle_that_is_not_there(command: Change) -> None
 
 
 def test_a_vehicle_is_what_its_events_add_up_to() -> None:
-    changes = [PlateChanged("P"), VehicleMoved(HAMBURG), AssetNumberChanged("A"), VehicleSold()]
+    changes: list[VehicleEvent] = [
+        PlateChanged("P"),
+        VehicleMoved(HAMBURG),
+        AssetNumberChanged("A"),
+        VehicleSold(),
+    ]
 
     vehicle: State = evolve(NoVehicle(), TRUCK)
     for event in changes:
@@ -220,7 +225,7 @@ def test_whoever_has_the_vin_already_is_named() -> None:
     refusal = taken("vin", VIN, holder)
 
     assert isinstance(refusal, VinAlreadyRegistered)
-    assert refusal.facts == {"vehicle": f"vehicles/{holder}"}
+    assert refusal.facts == {"vehicle_id": f"vehicles/{holder}"}
 
 
 def test_a_vehicle_may_belong_to_no_site() -> None:
