@@ -7,7 +7,18 @@ from typing import Annotated
 
 import typer
 
-from devstack import backup, consumers, demo, explain, projections, restore, show, streams, topics
+from devstack import (
+    backup,
+    consumers,
+    demo,
+    dlq,
+    explain,
+    projections,
+    restore,
+    show,
+    streams,
+    topics,
+)
 from devstack.failure import StackFailure
 from devstack.log_files import follow, merged
 from devstack.stack import Stack
@@ -103,6 +114,7 @@ app.command()(topics.topics)
 app.command()(explain.explain)
 app.command()(backup.backup)
 app.command()(restore.restore)
+app.add_typer(dlq.app, name="dlq")
 app.add_typer(projections.app, name="projections")
 app.add_typer(streams.app, name="streams")
 

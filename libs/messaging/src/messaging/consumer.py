@@ -36,6 +36,7 @@ from messaging.effects import Effects
 from messaging.envelope import Envelope
 from messaging.kafka import KafkaSettings
 from messaging.parking import Projection
+from messaging.retries import Retries
 from messaging.status import halt, register
 from messaging.telemetry import LAG, LAG_TIME
 from messaging.trouble import PASSING, passing
@@ -85,6 +86,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         self._settings, self._pool, self._name, self._topics = settings, pool, name, topics
         self._clock = clock or SystemClock()
         self._effects = Effects(pool, name, projection, self._clock)
+        self._retries = Retries(pool, name, projection)
         self._backfill = backfill
         self._stopped = asyncio.Event()
         self._working = asyncio.Lock()  # held while cursors move; a rebalance waits for it
@@ -101,6 +103,14 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
 
     async def run(self) -> None:
         """Until stopped. Trouble with Kafka or the database is waited out; a bug comes out."""
+        retrying = asyncio.create_task(self._retries.run())
+        try:
+            await self._consume()
+        finally:
+            retrying.cancel()
+            await asyncio.wait([retrying], timeout=CLOSE_SECONDS)
+
+    async def _consume(self) -> None:
         backoff = Backoff()
         while not self._stopped.is_set():
             try:
