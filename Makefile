@@ -7,11 +7,11 @@ MAKEFLAGS += --no-print-directory
 BIN := .venv/bin
 T ?= libs services tests
 
-.PHONY: help setup up down demo logs protos fmt lint types arch test unit bench lock
+.PHONY: help setup up down demo logs protos fmt lint types arch test unit test-keycloak bench lock
 
 ##@ Start
 help: ## This list
-	@awk 'BEGIN {FS = ":.*## "} /^##@/ {print "\n" substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {print "\n" substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## Install what is missing: system packages, Python packages, Kafka's jars
 	@scripts/bootstrap
@@ -55,6 +55,9 @@ test: protos lint types arch ## Everything, against real PostgreSQL and real Kaf
 
 unit: setup ## What needs no server, in seconds; T=path for a part
 	@$(BIN)/pytest -m "not integration and not e2e" $(T)
+
+test-keycloak: protos ## The same gateway and services with Keycloak's tokens; fetches Keycloak, 180 MB
+	@$(BIN)/pytest tests/keycloak/check.py
 
 bench: setup ## Latency and CPU of commands and reads at 100 a second
 	@$(BIN)/python tests/load/bench.py

@@ -14,6 +14,7 @@ from devstack.demo import Demo
 from devstack.stack import Stack
 from devstack.stories import Workshop
 
+pytestmark = pytest.mark.chaos
 VICTIMS = ("workshop", "vehicle", "technician", "gateway", "kafka", "postgres", "issuer")
 
 
@@ -28,8 +29,7 @@ async def test_after_a_kill_and_up_again_read_models_agree_with_the_log(
     ]
     await asyncio.sleep(0.4)
 
-    os.kill(whole_stack.running()[victim].pid, SIGKILL)
-    await asyncio.to_thread(whole_stack.up, lambda name, text: None)
+    await _killed_and_started_again(whole_stack, victim)
 
     outcomes = await asyncio.gather(*telling)
     manager = demo.api("acme", "service_manager")
@@ -49,14 +49,20 @@ async def test_a_live_stream_goes_on_after_the_gateway_was_killed(
     seen = [(await anext(frames)) for _ in range(2)]
     await frames.aclose()  # type: ignore[attr-defined]  # it is a generator
 
-    os.kill(whole_stack.running()["gateway"].pid, SIGKILL)
-    await asyncio.to_thread(whole_stack.up, lambda name, text: None)
+    await _killed_and_started_again(whole_stack, "gateway")
 
     everything = [each async for each in _until_quiet(manager, first["cursor"])]
     resumed = [each async for each in _until_quiet(manager, seen[-1]["cursor"])]
     ids = [each["eventId"] for each in everything]
     assert [each["eventId"] for each in seen] + [each["eventId"] for each in resumed] == ids
     assert len(ids) == len(set(ids)) >= 3
+
+
+async def _killed_and_started_again(stack: Stack, victim: str) -> None:
+    os.kill(stack.running()[victim].pid, SIGKILL)
+    while victim in stack.running():
+        os.sched_yield()
+    await asyncio.to_thread(stack.up, lambda name, text: None)
 
 
 async def _told(story: stories.Story, visit: stories.Visit) -> bool:

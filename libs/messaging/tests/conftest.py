@@ -1,63 +1,27 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 from uuid import UUID
 
 import psycopg
 import pytest
-from psycopg import AsyncConnection
-from psycopg_pool import AsyncConnectionPool
 
 from devstack.databases import Database
 from messaging.admin import ensure_topics
 from messaging.consumer import Consumer
-from messaging.cursor import Pool, Transaction
-from messaging.envelope import Envelope, Undecodable
+from messaging.cursor import Pool
 from messaging.status import Status, register
 from runtime.migrate import migrate
+from testkit.seen import TABLE, Seen, a_pool
 from testkit.servers import KafkaServer, NewDatabase
 from testkit.topics import WrittenLog, eventually
-
-LIMITS = "-c lock_timeout=500ms -c statement_timeout=2s"
-SEEN = """
-CREATE TABLE public.seen (
-  consumer text, nr bigint GENERATED ALWAYS AS IDENTITY, event_id uuid, stream text, version int,
-  PRIMARY KEY (consumer, event_id));
-GRANT ALL ON public.seen TO workshop_projector"""
 
 
 class Task(Protocol):
     async def run(self) -> None: ...
     def stop(self) -> None: ...
-
-
-@dataclass
-class Seen:
-    """Writes down each event; a second time would break its primary key. Some events are ill."""
-
-    name: str
-    healed: bool = False
-    failures: list[Exception] = field(default_factory=list)
-    batches: list[int] = field(default_factory=list)
-
-    def decode(self, envelope: Envelope) -> object | None:
-        if envelope.data == b"undecodable" and not self.healed:
-            raise Undecodable("no such message")
-        return None if envelope.data == b"unknown" else envelope.data
-
-    async def apply(self, tx: Transaction, batch: Sequence[tuple[Envelope, object]]) -> None:
-        if self.failures:
-            raise self.failures.pop(0)
-        for envelope, content in batch:
-            if content == b"bug" and not self.healed:
-                raise ZeroDivisionError("a bug of the handler")
-            await tx.execute(
-                "INSERT INTO public.seen VALUES (%s, DEFAULT, %s, %s, %s)",
-                (self.name, envelope.event_id, envelope.stream, envelope.version),
-            )
-        self.batches.append(len(batch))
 
 
 @dataclass
@@ -75,8 +39,8 @@ class Shop:
         return self.seen.name
 
     def consumer(self, **other: Any) -> Consumer:
-        parts = {"name": self.name, "topics": [self.log.log], "projection": self.seen}
-        parts |= {"backfill": self.log}
+        parts: dict[str, Any] = {"topics": [self.log.log], "projection": self.seen}
+        parts |= {"name": self.name, "backfill": self.log}
         return Consumer(self.kafka, self.pool, **(parts | other))
 
     async def order_of(self, stream: UUID) -> list[int]:
@@ -126,7 +90,7 @@ def consumer_database(database: NewDatabase) -> Database:
     made = database("workshop")
     migrate(made.owner_dsn, "workshop", folders=["messaging/migrations"])
     with psycopg.connect(made.superuser_dsn, autocommit=True) as connection:
-        connection.execute(SEEN)
+        connection.execute(TABLE)
     return made
 
 
@@ -144,15 +108,6 @@ async def shop(
     await ensure_topics(kafka_server.bootstrap, [log.log])
     seen = Seen(f"{topic_prefix}seen")
     return Shop(log, kafka_server, projector_pool, consumer_database, seen)
-
-
-@asynccontextmanager
-async def a_pool(dsn: str, size: int = 4) -> AsyncIterator[Pool]:
-    pool: AsyncConnectionPool[AsyncConnection[Any]] = AsyncConnectionPool(
-        dsn, min_size=1, max_size=size, open=False, kwargs={"autocommit": True, "options": LIMITS}
-    )
-    async with pool:
-        yield pool
 
 
 def _running(*tasks: Task) -> AbstractAsyncContextManager[None]:

@@ -1,6 +1,6 @@
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import replace
 from typing import Any, Protocol
@@ -283,11 +283,12 @@ async def test_connections_cut_by_the_database_lose_and_double_nothing(
     assert await shop.has_parked(0)
 
 
-async def _with_reconnects(check: Callable[[], Any]) -> None:
+async def _with_reconnects(check: Callable[[], Awaitable[None]]) -> None:
     for _ in range(8):
         with suppress(psycopg.OperationalError):
-            return await check()
-    return await check()
+            await check()
+            return
+    await check()
 
 
 async def test_consumers_that_come_and_go_share_the_work_exactly_once(
@@ -339,8 +340,7 @@ async def test_a_new_epoch_halts_until_someone_resumes(shop: Shop, running: Runn
         before = await shop.applied()
         epoch = shop.log.begin_new_epoch()
         fresh = shop.log.append(JOBS[0], b"after the restore")
-        await publish(shop.kafka, [event for event in shop.log.envelopes if event == fresh] or [])
-        await publish(shop.kafka, [e for e in shop.log.envelopes if e.stream == fresh.stream])
+        await publish(shop.kafka, [fresh])
         await eventually(shop.is_halted)
 
         assert await shop.applied() == before
@@ -366,7 +366,6 @@ async def test_after_a_lossy_restore_a_consumer_that_is_ahead_halts_again(
         shop.log.lose_last(lost.shard)
         epoch = shop.log.begin_new_epoch()
         await publish(shop.kafka, [shop.log.append(JOBS[0], b"another truth")])
-        await publish(shop.kafka, [event for event in shop.log.envelopes if event.pos == 1][:1])
         await eventually(shop.is_halted)
         await resume(shop.pool, shop.name, epoch)
         await eventually(shop.is_halted)

@@ -6,10 +6,13 @@ from uuid import UUID
 
 import pytest
 
+from devstack.databases import Database
 from messaging.consumer import Consumer
 from messaging.dlq import DlqRelay, dlq_of
 from messaging.envelope import headers_of
 from messaging.parking import NotParked, Parked, Retried, discard, lock_parked, parked, retry
+from messaging.retries import answer, ask
+from testkit.seen import a_pool
 from testkit.servers import KafkaServer
 from testkit.topics import WrittenLog, eventually, everything_in, publish
 
@@ -19,14 +22,11 @@ Running = Callable[..., AbstractAsyncContextManager[None]]
 ILL, WELL, ALSO_ILL = (UUID(int=number) for number in (1, 2, 3))
 
 
-class Seen(Protocol):
-    healed: bool
-
-
 class Shop(Protocol):
     log: WrittenLog
     kafka: KafkaServer
     pool: Any
+    database: Database
     seen: Any
     name: str
 
@@ -77,6 +77,30 @@ async def test_retrying_drains_each_stream_in_order_while_the_consumer_runs(
 
     assert await shop.has_parked(0)
     assert await shop.order_of(ILL) == [1, 2, 3, 4, 5]
+
+
+async def test_a_retry_that_a_person_asks_for_is_done_by_the_consumer(
+    shop: Shop, running: Running
+) -> None:
+    async with running(shop.consumer()):
+        await fall_ill(shop)
+        shop.seen.healed = True
+        number = await _asked_by_a_person(shop)
+
+        await eventually(lambda: _is_answered(shop, number))
+
+        assert await answer(shop.pool, number) == Retried(applied=6, failed=0)
+        await shop.agrees_with_the_log()
+
+
+async def _asked_by_a_person(shop: Shop) -> int:
+    """As superuser: a service cannot ask itself."""
+    async with a_pool(shop.database.superuser_dsn, size=1) as pool:
+        return await ask(pool, shop.name, who="users/7")
+
+
+async def _is_answered(shop: Shop, number: int) -> bool:
+    return await answer(shop.pool, number) is not None
 
 
 async def test_retrying_in_vain_leaves_the_stream_parked(shop: Shop, running: Running) -> None:

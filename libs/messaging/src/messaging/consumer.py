@@ -43,6 +43,8 @@ from messaging.trouble import PASSING, passing
 
 POLL_MILLISECONDS = 200
 HELD_MILLISECONDS = 25
+SESSION_MILLISECONDS = 6_000  # the least a broker allows: so long a killed member is missed
+REBALANCE_MILLISECONDS = 15_000  # what the batch at hand may take
 MOST_RECORDS = 500
 FROM_STORE_AT_ONCE = 500
 HALTED_SECONDS = 1.0
@@ -142,6 +144,9 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             max_partition_fetch_bytes=4 * 1024 * 1024,
+            session_timeout_ms=SESSION_MILLISECONDS,
+            heartbeat_interval_ms=SESSION_MILLISECONDS // 3,
+            rebalance_timeout_ms=REBALANCE_MILLISECONDS,
         )
         kafka.subscribe(list(self._topics), listener=self)
         reporting = asyncio.create_task(self._report(kafka))

@@ -1,0 +1,196 @@
+import asyncio
+import json
+import os
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import psycopg
+import pytest
+
+from devstack.stack import Stack
+from messaging.admin import ensure_topics
+from messaging.consumer import Consumer
+from testkit.seen import TABLE, Seen, a_pool
+from testkit.servers import KafkaServer
+from testkit.topics import WrittenLog, eventually, publish
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
+
+BAYLINE = Path(sys.executable).parent / "bayline"
+ILL, WELL = UUID(int=1), UUID(int=2)
+
+
+@dataclass(frozen=True)
+class Said:
+    code: int
+    out: str
+    err: str
+
+
+@dataclass(frozen=True)
+class Shop:
+    """A consumer that runs here, and the command line of its stack."""
+
+    stack: Stack
+    seen: Seen
+
+    @property
+    def name(self) -> str:
+        return self.seen.name
+
+    async def bayline(self, *arguments: str) -> Said:
+        environments = self.stack.parts.environments
+        place = {
+            "BAYLINE_HOME": str(self.stack.parts.home),
+            "BAYLINE_PORT_OFFSET": str(environments.offset),
+        }
+        process = await asyncio.create_subprocess_exec(
+            BAYLINE,
+            *arguments,
+            env={**os.environ, **place},  # noqa: TID251 -- what a person's shell passes on
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        out, err = await process.communicate()
+        return Said(process.returncode or 0, out.decode(), err.decode())
+
+    async def parked(self) -> list[dict[str, Any]]:
+        said = await self.bayline("dlq", "list", "--consumer", self.name, "--json")
+        found: list[dict[str, Any]] = json.loads(said.out)
+        return found
+
+    def rows(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
+        dsn = self.stack.parts.environments.postgres.dsn("workshop")
+        with psycopg.connect(dsn) as connection:
+            return connection.execute(query.encode(), parameters).fetchall()
+
+    def order_of(self, stream: UUID) -> list[int]:
+        query = "SELECT version FROM public.seen WHERE consumer = %s AND stream = %s ORDER BY nr"
+        return [version for (version,) in self.rows(query, self.name, str(stream))]
+
+    def is_spoiled(self) -> bool:
+        parked = self.rows("SELECT FROM consumer.parked WHERE name = %s", self.name)
+        return self.order_of(WELL) == [1, 2, 3] and len(parked) == 2
+
+
+@pytest.fixture
+async def shop(stack: Stack, topic_prefix: str) -> AsyncIterator[Shop]:
+    """The second event of one stream is poison; another stream is well."""
+    for name in ("postgres", "kafka"):
+        await asyncio.to_thread(stack.start, name, lambda who, text: None)
+    environments = stack.parts.environments
+    with psycopg.connect(environments.postgres.dsn("workshop")) as connection:
+        connection.execute(TABLE.replace("CREATE TABLE", "CREATE TABLE IF NOT EXISTS").encode())
+    kafka = KafkaServer(environments.bootstrap)
+    written = await _spoiled(kafka, f"{topic_prefix}bayline.workshop.v1.JobEvent")
+    password = environments.passwords("workshop")["projector"]
+    dsn = environments.postgres.dsn("workshop", user="workshop_projector", password=password)
+    shop = Shop(stack, Seen(f"workshop.{topic_prefix}seen"))
+    async with a_pool(dsn) as pool:
+        consumer = Consumer(
+            kafka,
+            pool,
+            name=shop.name,
+            topics=[written.log],
+            projection=shop.seen,
+            backfill=written,
+        )
+        running = asyncio.create_task(consumer.run())
+        await eventually(shop.is_spoiled, within=30)
+        yield shop
+        consumer.stop()
+        await running
+
+
+async def test_only_the_stream_of_a_poisonous_event_is_parked(shop: Shop) -> None:
+    first, second = await shop.parked()
+
+    assert shop.order_of(ILL) == [1]
+    assert shop.order_of(WELL) == [1, 2, 3]
+    assert first["stream"] == second["stream"] == str(ILL)
+    assert first["error"] == "ZeroDivisionError: a bug of the handler"
+    assert second["error"] == "an earlier event of its stream is parked"
+
+
+async def test_a_parked_event_is_shown_whole(shop: Shop) -> None:
+    first, _ = await shop.parked()
+
+    whole = json.loads((await shop.bayline("dlq", "inspect", first["id"], "--json")).out)
+
+    assert whole["headers"]["ce_streamver"] == "2"
+    assert (whole["key"], whole["value"]) == (f"acme/{ILL}", "YnVn")
+    assert "ZeroDivisionError" in (await shop.bayline("dlq", "inspect", first["id"])).out
+
+
+async def test_a_retry_while_the_cause_is_there_leaves_the_stream_parked(shop: Shop) -> None:
+    said = await shop.bayline("dlq", "retry", shop.name, "--json")
+
+    assert (said.code, json.loads(said.out)) == (1, {"applied": 0, "failed": 1})
+    assert len(await shop.parked()) == 2
+
+
+async def test_a_retry_after_the_cause_is_gone_drains_the_stream_in_order(shop: Shop) -> None:
+    shop.seen.healed = True
+
+    said = await shop.bayline("dlq", "retry", shop.name, "--json")
+
+    assert (said.code, json.loads(said.out)) == (0, {"applied": 2, "failed": 0})
+    assert shop.order_of(ILL) == [1, 2, 3]
+    assert await shop.parked() == []
+    assert "Nothing is parked" in (await shop.bayline("dlq", "list", "--consumer", shop.name)).out
+
+
+async def test_who_gave_an_event_up_and_why_is_kept(shop: Shop) -> None:
+    first, _ = await shop.parked()
+
+    said = await shop.bayline("dlq", "discard", first["id"], "--by", "ada", "--reason", "twice")
+    await shop.bayline("dlq", "retry", shop.name)
+
+    kept = shop.rows(
+        "SELECT discarded_by, reason FROM consumer.discarded WHERE name = %s", shop.name
+    )
+    assert (said.code, kept) == (0, [("ada", "twice")])
+    assert shop.order_of(ILL) == [1, 3]
+    assert await shop.parked() == []
+
+
+async def test_nothing_is_given_up_without_a_reason(shop: Shop) -> None:
+    first, _ = await shop.parked()
+
+    for reason in ([], ["--reason", " "]):
+        assert (await shop.bayline("dlq", "discard", first["id"], *reason)).code != 0
+
+    assert len(await shop.parked()) == 2
+
+
+async def test_what_is_not_there_is_said_to_be_missing(shop: Shop) -> None:
+    for arguments, told in (
+        (["inspect", "workshop/0"], "nothing is parked under workshop/0"),
+        (["discard", "workshop/0", "--reason", "none"], "nothing is parked under workshop/0"),
+        (["retry", "workshop.dreams"], shop.name),
+    ):
+        said = await shop.bayline("dlq", *arguments)
+        assert (said.code, told in said.err) == (1, True), said
+
+
+async def test_a_consumer_that_does_not_run_is_not_waited_for_without_end(shop: Shop) -> None:
+    asleep = f"{shop.name}.asleep"
+    shop.rows("INSERT INTO consumer.status (name) VALUES (%s) RETURNING name", asleep)
+
+    said = await shop.bayline("dlq", "retry", asleep, "--timeout", "1")
+
+    assert (said.code, "has not answered within 1 s" in said.err) == (1, True), said
+
+
+async def _spoiled(kafka: KafkaServer, log: str) -> WrittenLog:
+    written = WrittenLog(log)
+    await ensure_topics(kafka.bootstrap, [log])
+    for stream in (ILL, WELL):
+        for data in (b"1", b"bug" if stream == ILL else b"2", b"3"):
+            written.append(stream, data)
+    await publish(kafka, written.envelopes)
+    return written
