@@ -143,8 +143,8 @@ async def test_a_history_that_came_once_is_the_fold(fleet: "Fleet") -> None:
     assert await history_of(fleet, van) == told_by(of_van)
     assert [visit.state for visit in told_by(of_truck)] == [
         vehicle_pb2.VISIT_STATE_ARRIVED,
-        vehicle_pb2.VISIT_STATE_ARRIVED,
         vehicle_pb2.VISIT_STATE_INVOICED,
+        vehicle_pb2.VISIT_STATE_ARRIVED,
         vehicle_pb2.VISIT_STATE_CLOSED,
     ]
 
@@ -175,7 +175,7 @@ async def test_a_history_is_read_in_pages(fleet: "Fleet") -> None:
 
     seen, token = [], ""
     while True:
-        asked = {"name": truck, "page_size": 1, "page_token": token}
+        asked: dict[str, Any] = {"name": truck, "page_size": 1, "page_token": token}
         page = (await fleet.ask("ListServiceHistory", **asked)).message
         seen += page.visits
         token = page.next_page_token

@@ -69,7 +69,7 @@ async def test_a_vehicle_changes_step_by_step(fleet: "Fleet") -> None:
 
 async def test_a_change_sent_again_answers_as_the_first_time(fleet: "Fleet") -> None:
     name = (await fleet.registered()).name
-    change = {"name": name, "plate": "HH-FL 1", "request_id": f"plate-of-{name}"}
+    change: dict[str, Any] = {"name": name, "plate": "HH-FL 1", "request_id": f"plate-of-{name}"}
 
     first = await fleet.ask("ChangePlate", **change)
     again = await fleet.ask("ChangePlate", **change)
