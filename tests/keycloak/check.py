@@ -158,7 +158,7 @@ async def test_a_person_does_not_read_the_log_of_a_service(
 def _vehicle(site: str) -> dict[str, Any]:
     return {
         "vin": vin(Random(1)),
-        "vinRegion": "VIN_REGION_EUROPE",
+        "vinRegion": "VIN_REGION_ELSEWHERE",
         "plate": "B-BL 1001",
         "assetNumber": "BER-0001",
         "make": "MAN",
