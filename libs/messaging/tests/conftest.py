@@ -9,14 +9,13 @@ import psycopg
 import pytest
 
 from devstack.databases import Database
-from messaging.admin import ensure_topics
 from messaging.consumer import Consumer
 from messaging.cursor import Pool
 from messaging.status import Status, register
 from runtime.migrate import migrate
 from testkit.seen import TABLE, Seen, a_pool
 from testkit.servers import KafkaServer, NewDatabase
-from testkit.topics import WrittenLog, eventually
+from testkit.topics import WrittenLog, eventually, topics
 
 
 class Task(Protocol):
@@ -103,11 +102,11 @@ async def projector_pool(consumer_database: Database) -> AsyncIterator[Pool]:
 @pytest.fixture
 async def shop(
     kafka_server: KafkaServer, consumer_database: Database, projector_pool: Pool, topic_prefix: str
-) -> Shop:
+) -> AsyncIterator[Shop]:
     log = WrittenLog(f"{topic_prefix}bayline.workshop.v1.JobEvent")
-    await ensure_topics(kafka_server.bootstrap, [log.log])
     seen = Seen(f"{topic_prefix}seen")
-    return Shop(log, kafka_server, projector_pool, consumer_database, seen)
+    async with topics(kafka_server.bootstrap, log.log):
+        yield Shop(log, kafka_server, projector_pool, consumer_database, seen)
 
 
 def _running(*tasks: Task) -> AbstractAsyncContextManager[None]:

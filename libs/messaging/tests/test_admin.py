@@ -6,6 +6,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from messaging.admin import WrongPartitions, ensure_topics
 from testkit.servers import KafkaServer
+from testkit.topics import topics
 
 pytestmark = pytest.mark.integration
 
@@ -27,10 +28,9 @@ async def test_events_are_kept_for_ever_and_dead_letters_for_thirty_days(
     kafka_server: KafkaServer, topic_prefix: str
 ) -> None:
     topic = f"{topic_prefix}JobEvent"
-    await ensure_topics(kafka_server.bootstrap, [topic, f"{topic}.dlq"])
-
-    assert await settings_of(kafka_server, topic) == (16, "-1", "delete")
-    assert await settings_of(kafka_server, f"{topic}.dlq") == (16, "2592000000", "delete")
+    async with topics(kafka_server.bootstrap, topic):
+        assert await settings_of(kafka_server, topic) == (16, "-1", "delete")
+        assert await settings_of(kafka_server, f"{topic}.dlq") == (16, "2592000000", "delete")
 
 
 async def test_topics_are_made_once_however_many_ask(
@@ -38,10 +38,11 @@ async def test_topics_are_made_once_however_many_ask(
 ) -> None:
     topic = f"{topic_prefix}JobEvent"
 
-    await asyncio.gather(*(ensure_topics(kafka_server.bootstrap, [topic]) for _ in range(3)))
-    await ensure_topics(kafka_server.bootstrap, [topic])
+    async with topics(kafka_server.bootstrap, topic):
+        again = (ensure_topics(kafka_server.bootstrap, [topic, f"{topic}.dlq"]) for _ in range(3))
+        await asyncio.gather(*again)
 
-    assert await settings_of(kafka_server, topic) == (16, "-1", "delete")
+        assert await settings_of(kafka_server, topic) == (16, "-1", "delete")
 
 
 async def test_a_topic_with_other_partitions_is_refused_by_name(

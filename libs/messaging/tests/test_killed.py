@@ -17,12 +17,11 @@ from psycopg import AsyncConnection
 
 from devstack.databases import Database
 from kernel.ids import Uuid7
-from messaging.admin import ensure_topics
 from messaging.envelope import envelope_of
 from runtime.migrate import migrate
 from testkit.seen import TABLE, Settings
 from testkit.servers import KafkaServer, NewDatabase
-from testkit.topics import eventually, everything_in
+from testkit.topics import eventually, everything_in, topics
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 
@@ -121,14 +120,15 @@ def by_stream(versions: list[tuple[str, int]]) -> dict[str, list[int]]:
 
 
 @pytest.fixture
-async def shop(database: NewDatabase, kafka_server: KafkaServer, topic_prefix: str) -> Shop:
+async def shop(
+    database: NewDatabase, kafka_server: KafkaServer, topic_prefix: str
+) -> AsyncIterator[Shop]:
     made = database("workshop")
     migrate(made.owner_dsn, "workshop", folders=["eventstore/migrations", "messaging/migrations"])
     log = f"{topic_prefix}bayline.workshop.v1.JobEvent"
     with psycopg.connect(made.superuser_dsn, autocommit=True) as connection:
         connection.execute(TABLE)
         connection.execute("SELECT es.create_log(%s)", (log,))
-    await ensure_topics(kafka_server.bootstrap, [log])
     settings = Settings(
         log=log,
         name=f"{topic_prefix}seen",
@@ -136,7 +136,8 @@ async def shop(database: NewDatabase, kafka_server: KafkaServer, topic_prefix: s
         relay_dsn=made.relay_dsn,
         projector_dsn=made.projector_dsn,
     )
-    return Shop(settings, made, kafka_server)
+    async with topics(kafka_server.bootstrap, log):
+        yield Shop(settings, made, kafka_server)
 
 
 @pytest.fixture

@@ -2,15 +2,19 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from aiokafka import ConsumerRecord
+from aiokafka.admin import AIOKafkaAdminClient
 
 from bayline.event.v1.metadata_pb2 import Metadata
 from eventstore.chain import genesis, hash_of, shard_of
 from kernel.ids import IdGenerator, Uuid7
+from messaging.admin import ensure_topics
+from messaging.dlq import dlq_of
 from messaging.envelope import SHARDS, Envelope, envelope_from
 from messaging.kafka import KafkaPublisher, KafkaSettings, last_records
 
@@ -156,6 +160,21 @@ async def publish(kafka: KafkaSettings, envelopes: Sequence[Envelope]) -> None:
     """Past any relay: twice, out of order, or with some left out, as the test likes."""
     async with KafkaPublisher(kafka).session() as session:
         await session(envelopes)
+
+
+@asynccontextmanager
+async def topics(bootstrap: str, *names: str) -> AsyncIterator[None]:
+    """Made with their `.dlq`, and deleted: a broker's memory is bounded by its partitions."""
+    await ensure_topics(bootstrap, names)
+    try:
+        yield
+    finally:
+        admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+        await admin.start()
+        try:
+            await admin.delete_topics([each for name in names for each in (name, dlq_of(name))])
+        finally:
+            await admin.close()
 
 
 async def everything_in(kafka: KafkaSettings, topic: str) -> list[ConsumerRecord]:

@@ -1,4 +1,4 @@
-# mypy: disable-error-code="arg-type, var-annotated"  # protobuf takes datetimes; its stubs do not say so
+# mypy: disable-error-code="arg-type,var-annotated"
 """Events, commands and resources have a wire form, and keep it."""
 
 from datetime import timedelta

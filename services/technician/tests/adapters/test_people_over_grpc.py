@@ -1,4 +1,4 @@
-# mypy: disable-error-code="arg-type, var-annotated"  # protobuf takes datetimes; its stubs do not say so
+# mypy: disable-error-code="arg-type,var-annotated"
 """A tenant's people, from the first day to the last, as those who ask see them."""
 
 from collections import Counter

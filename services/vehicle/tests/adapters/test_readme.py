@@ -1,0 +1,48 @@
+"""The README names what is there, and nothing else."""
+
+import re
+from pathlib import Path
+
+import vehicle
+from bayline.api.v1 import annotations_pb2
+from bayline.vehicle.v1 import vehicle_pb2
+from bayline.vehicle.v1 import vehicle_service_pb2 as pb
+from vehicle.adapters.projections import service_history, vehicle_list
+
+README = (Path(__file__).parents[2] / "README.md").read_text()
+MIGRATIONS = Path(vehicle.__file__).parent / "migrations"
+SQL = (MIGRATIONS / "0002_create_read_models.sql").read_text()
+
+
+def section(heading: str) -> str:
+    return README.partition(f"## {heading}\n")[2].partition("\n## ")[0]
+
+
+def test_the_readme_names_every_command() -> None:
+    methods = pb.DESCRIPTOR.services_by_name["VehicleService"].methods
+    commands = {
+        method.name
+        for method in methods
+        if method.GetOptions().Extensions[annotations_pb2.method].command
+    }
+
+    assert set(re.findall(r"`([A-Z]\w+)`", section("Commands"))) == commands
+
+
+def test_the_readme_names_every_event() -> None:
+    events = {case.message_type.name for case in vehicle_pb2.VehicleEvent.DESCRIPTOR.fields}
+
+    assert set(re.findall(r"`([A-Z]\w+)`", section("Events out"))) == events
+
+
+def test_the_readme_names_every_consumer() -> None:
+    consumers = {vehicle_list().name, service_history().name}
+
+    assert set(re.findall(r"`(vehicle\.[\w-]+)`", section("Events in"))) == consumers
+
+
+def test_the_readme_names_every_read_model() -> None:
+    tables = set(re.findall(r"CREATE TABLE read\.(\w+)", SQL))
+    (row,) = re.findall(r"^\| `read` \|([^|]*)\|", section("Tables"), re.MULTILINE)
+
+    assert set(re.findall(r"`(\w+)`", row)) == tables
