@@ -13,6 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 import aiohttp
 import grpc
 import pytest
+from yarl import URL
 
 from bayline.event.v1.event_log_service_pb2 import GetHeadsRequest
 from bayline.event.v1.event_log_service_pb2_grpc import EventLogServiceStub
@@ -42,8 +43,9 @@ SITE = {
 
 
 @pytest.fixture
-async def session() -> AsyncIterator[aiohttp.ClientSession]:
-    jar = aiohttp.CookieJar(unsafe=True)  # cookies of an address without a name
+async def session(realm: str) -> AsyncIterator[aiohttp.ClientSession]:
+    """Like a browser it keeps cookies of this machine, and takes it for secure."""
+    jar = aiohttp.CookieJar(unsafe=True, treat_as_secure_origin=URL(realm).origin())
     async with aiohttp.ClientSession(cookie_jar=jar) as opened:
         yield opened
 
@@ -51,9 +53,9 @@ async def session() -> AsyncIterator[aiohttp.ClientSession]:
 async def test_a_job_is_requested_read_and_streamed_by_people_of_keycloak(
     session: aiohttp.ClientSession, stack: Stack, realm: str
 ) -> None:
-    ada, dana, maya = [
+    ada, dana, maya, amir, olga = [
         _api(session, stack, await _password_token(session, realm, name))
-        for name in ("ada", "dana", "maya")
+        for name in ("ada", "dana", "maya", "amir", "olga")
     ]
     site = await ada.post("/v1/sites", SITE, key=_key())
     vehicle = await ada.post("/v1/vehicles", _vehicle(site["name"]), key=_key())
@@ -67,12 +69,10 @@ async def test_a_job_is_requested_read_and_streamed_by_people_of_keycloak(
         "allowedActions": [],
     }
     assert [row["name"] for row in (await maya.get("/v1/jobs"))["jobs"]] == [job["name"]]
-    streamed = await anext(maya.frames(f"/v1/streams/{JOBS}/events"))
+    streamed = await anext(amir.frames(f"/v1/streams/{JOBS}/events"))
     assert streamed["stream"] == job["name"].removeprefix("jobs/")
     with pytest.raises(Refused, match="NOT_FOUND"):
-        await _api(session, stack, await _password_token(session, realm, "olga")).get(
-            f"/v1/{job['name']}"
-        )
+        await olga.get(f"/v1/{job['name']}")
 
 
 async def test_a_caller_is_who_keycloak_says(
