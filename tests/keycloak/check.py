@@ -13,7 +13,6 @@ from urllib.parse import parse_qs, urlsplit
 import aiohttp
 import grpc
 import pytest
-from yarl import URL
 
 from bayline.event.v1.event_log_service_pb2 import GetHeadsRequest
 from bayline.event.v1.event_log_service_pb2_grpc import EventLogServiceStub
@@ -45,7 +44,7 @@ SITE = {
 @pytest.fixture
 async def session(realm: str) -> AsyncIterator[aiohttp.ClientSession]:
     """Like a browser it keeps cookies of this machine, and takes it for secure."""
-    jar = aiohttp.CookieJar(unsafe=True, treat_as_secure_origin=URL(realm).origin())
+    jar = aiohttp.CookieJar(unsafe=True, treat_as_secure_origin=realm)
     async with aiohttp.ClientSession(cookie_jar=jar) as opened:
         yield opened
 
