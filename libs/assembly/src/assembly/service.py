@@ -14,6 +14,7 @@ from eventstore.sealing import Sealing
 from eventstore.servicer import EventLogServicer
 from eventstore.tail import PostgresTail
 from messaging.consumer import Backfill, Consumer
+from messaging.dlq import DlqRelay
 from messaging.kafka import KafkaPublisher
 from messaging.parking import Projection
 from messaging.positions import covered
@@ -54,6 +55,7 @@ class EventSourced:
         projector = await service.pool(database.projector_dsn, "projections")
         relay = await service.pool(database.relay_dsn, "relay")
         keyring = await service.pool(settings.keyring.dsn, "keyring")
+        service.run(DlqRelay(projector, settings.kafka))
         words = Sealing(PostgresKeyring(keyring, settings.keyring.kek.get_secret_value()))
         return cls(settings, service, app, projector, relay, words)
 
