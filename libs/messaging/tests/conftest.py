@@ -107,6 +107,8 @@ async def shop(
     seen = Seen(f"{topic_prefix}seen")
     async with topics(kafka_server.bootstrap, log.log):
         yield Shop(log, kafka_server, projector_pool, consumer_database, seen)
+    with psycopg.connect(consumer_database.superuser_dsn, autocommit=True) as connection:
+        connection.execute("DELETE FROM consumer.parked WHERE name = %s", (seen.name,))
 
 
 def _running(*tasks: Task) -> AbstractAsyncContextManager[None]:

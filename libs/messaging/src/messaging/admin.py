@@ -1,5 +1,6 @@
 """Topics, made once and checked ever after: 16 partitions for ever, events kept for ever."""
 
+import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
 
@@ -10,6 +11,7 @@ from messaging.dlq import dlq_of
 from messaging.envelope import PARTITIONS
 
 DLQ_KEPT = timedelta(days=30)
+KNOWN_SECONDS, POLL_SECONDS = 20.0, 0.05
 
 
 class WrongPartitions(Exception):
@@ -63,7 +65,16 @@ async def _create(admin: AIOKafkaAdminClient, topics: Sequence[NewTopic]) -> Non
 
 
 async def _check(admin: AIOKafkaAdminClient, topics: Sequence[str], partitions: int) -> None:
-    for described in await admin.describe_topics(list(topics)):
-        found = len(described["partitions"])
-        if found and found != partitions:
-            raise WrongPartitions(f"{described['topic']} has {found} partitions, not {partitions}")
+    """A broker learns of a new topic a moment after it was made."""
+    async with asyncio.timeout(KNOWN_SECONDS):
+        while True:
+            found = {
+                each["topic"]: len(each["partitions"])
+                for each in await admin.describe_topics(list(topics))
+            }
+            if all(found.get(topic) for topic in topics):
+                break
+            await asyncio.sleep(POLL_SECONDS)
+    for topic in topics:
+        if found[topic] != partitions:
+            raise WrongPartitions(f"{topic} has {found[topic]} partitions, not {partitions}")
