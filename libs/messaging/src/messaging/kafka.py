@@ -63,7 +63,7 @@ async def producer(settings: KafkaSettings) -> AsyncIterator[AIOKafkaProducer]:
         bootstrap_servers=settings.bootstrap,
         acks="all",
         enable_idempotence=True,
-        linger_ms=0,
+        linger_ms=0,  # measured: 5 ms cost an event 5 ms and batched nothing; zstd cost CPU, not time
         max_batch_size=256 * 1024,
         request_timeout_ms=ACKNOWLEDGE_MILLISECONDS,
     )

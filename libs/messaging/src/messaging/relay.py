@@ -17,6 +17,7 @@ from messaging.telemetry import OUTBOX_AGE
 
 LEASE_SECONDS = 1.0  # asked for anew this often; it lasts three times as long
 QUICK_SECONDS, SLOW_SECONDS = 0.002, 0.05
+PACE_SECONDS = 0.01  # between batches: at 100 events/s it halves the work of every consumer
 
 R = TypeVar("R", bound=Row)
 
@@ -117,6 +118,7 @@ class Relay(Generic[R]):
                 if await self._pump(publish):
                     backoff.reset()
                     idle = QUICK_SECONDS
+                    await _rest(self._stopped, PACE_SECONDS)
                 else:
                     await _rest(self._poked, idle)
                     self._poked.clear()
