@@ -14,7 +14,6 @@ from devstack.demo import Demo
 from devstack.stack import Stack
 from devstack.stories import Workshop
 
-pytestmark = pytest.mark.chaos
 VICTIMS = ("workshop", "vehicle", "technician", "gateway", "kafka", "postgres", "issuer")
 
 

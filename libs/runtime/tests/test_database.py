@@ -125,3 +125,31 @@ async def test_a_pool_opens_before_its_database_is_there() -> None:
         with pytest.raises(psycopg.OperationalError):
             async with pool.connection(timeout=0.2):
                 pass
+
+
+@pytest.mark.parametrize("read", ["rows", "tenant_connection"])
+async def test_what_is_written_after_a_read_was_cancelled_is_seen_by_everybody(
+    shop: Database, pool: Pool, read: str
+) -> None:
+    """A client that goes away cancels its reads; the next writer must not inherit their transaction."""
+
+    async def reading() -> None:
+        if read == "rows":
+            await rows(pool, "acme", "SELECT pg_sleep(1)")
+            return
+        async with tenant_connection(pool, "acme") as connection:
+            await connection.execute("SELECT pg_sleep(1)")
+
+    for delay in (0.0, 0.001, 0.003, 0.01):
+        tasks = [asyncio.create_task(reading()) for _ in range(2)]
+        await asyncio.wait(tasks, timeout=delay)
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+        async with pool.connection() as connection:
+            answered = await connection.execute("SELECT pg_current_xact_id()::text")
+            [written] = await answered.fetchone() or [""]
+
+        with psycopg.connect(shop.superuser_dsn) as other:
+            status = other.execute("SELECT pg_xact_status(%s::xid8)", [written]).fetchone()
+        assert status == ("committed",)

@@ -1,5 +1,6 @@
 """PostgreSQL: pools with time limits, and the one way to rows under row level security."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, LiteralString, TypeAlias
@@ -44,12 +45,7 @@ async def tenant_connection(pool: Pool, tenant: str) -> AsyncIterator[Connection
     BEGIN and the setting travel with the first query. `rows` is cheaper for a single one.
     """
     _check(tenant)
-    async with (
-        pool.connection() as connection,
-        connection.pipeline(),
-        connection.transaction(),
-    ):
-        await connection.execute(SET_TENANT, (tenant,))
+    async with pool.connection() as connection, _transaction(connection, tenant):
         yield connection
 
 
@@ -72,10 +68,26 @@ async def rows(
 async def _rows(
     connection: Connection, tenant: str, query: LiteralString, parameters: Parameters
 ) -> list[TupleRow]:
-    async with connection.pipeline(), connection.transaction():
-        await connection.execute(SET_TENANT, (tenant,))
+    async with _transaction(connection, tenant):
         cursor = await connection.execute(query, parameters)
     return await cursor.fetchall()
+
+
+@asynccontextmanager
+async def _transaction(connection: Connection, tenant: str) -> AsyncIterator[None]:
+    """Cancelled half way, it takes the connection with it.
+
+    A cancelled pipeline leaves BEGIN done at the server while psycopg believes that there is no
+    transaction. Whoever got that connection next would write into it, be answered, and be rolled
+    back when the server's patience ends: an accepted command would be lost.
+    """
+    try:
+        async with connection.pipeline(), connection.transaction():
+            await connection.execute(SET_TENANT, (tenant,))
+            yield
+    except (asyncio.CancelledError, GeneratorExit):
+        await connection.close()
+        raise
 
 
 def _check(tenant: str) -> None:
