@@ -135,12 +135,12 @@ async def test_what_is_written_after_a_read_was_cancelled_is_seen_by_everybody(
 
     async def reading() -> None:
         if read == "rows":
-            await rows(pool, "acme", "SELECT pg_sleep(1)")
+            await rows(pool, "acme", "SELECT pg_sleep(0.002)")
             return
         async with tenant_connection(pool, "acme") as connection:
-            await connection.execute("SELECT pg_sleep(1)")
+            await connection.execute("SELECT pg_sleep(0.002)")
 
-    for delay in (0.0, 0.001, 0.003, 0.01):
+    for delay in (0.0005, 0.001, 0.002, 0.003, 0.004) * 4:
         tasks = [asyncio.create_task(reading()) for _ in range(2)]
         await asyncio.wait(tasks, timeout=delay)
         for task in tasks:
