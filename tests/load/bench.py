@@ -130,10 +130,12 @@ class Cpu:
         return {name: round((after[name] - self._before[name]) * 1000 / count, 3) for name in after}
 
     def _seconds(self) -> dict[str, float]:
-        return {
-            name: sum(map(_used, [root, *root.children(recursive=True)]))
-            for name, root in self._roots.items()
-        }
+        return {name: sum(map(_used, self._tree(name))) for name in self._roots}
+
+    def _tree(self, name: str) -> list[psutil.Process]:
+        """The stack's processes are the generator's children, and counted for themselves."""
+        root = self._roots[name]
+        return [root] if name == "generator" else [root, *root.children(recursive=True)]
 
 
 def _used(process: psutil.Process) -> float:
@@ -150,6 +152,7 @@ async def _measured(stack: Stack, seconds: int, rate: int) -> dict[str, Any]:
         await demo.fleet()
         load = Load(demo, demo.workshops[0], seconds, rate)
         visits = await load.prepared()
+        load.workshop.people["manager"].waits = False  # the log decides; no read model is asked
         commands = load.commands(visits)
         cpu = Cpu(stack)
         written = await fired(commands, rate)

@@ -43,6 +43,7 @@ class Api:
     base: str
     token: str
     after: dict[str, str] = field(default_factory=dict)  # collection -> latest position
+    waits: bool = True  # for read models to show what was written before
 
     async def get(self, path: str, **query: str) -> Any:
         return await self._call("GET", path, params=query)
@@ -82,7 +83,7 @@ class Api:
 
     async def _once(self, verb: str, path: str, **request: Any) -> Any:
         headers = {"authorization": f"Bearer {self.token}", **request.pop("headers", {})}
-        if self.after:
+        if self.after and self.waits:
             headers["bayline-after"] = ",".join(self.after.values())
         async with self.session.request(
             verb, self.base + path, headers=headers, **request
