@@ -19,10 +19,12 @@ from messaging.kafka import KafkaPublisher
 from messaging.parking import Projection
 from messaging.positions import covered
 from messaging.relay import Relay
-from runtime.database import Pool
+from runtime.database import REPEATABLE, Pool
 from runtime.positions import Place
 from runtime.service import Service
 from runtime.settings import EventSourcedSettings
+
+REACTION_SECONDS = 0.1
 
 E = TypeVar("E")
 
@@ -52,8 +54,8 @@ class EventSourced:
     async def of(cls, settings: EventSourcedSettings, service: Service) -> Self:
         database = settings.database
         app = await service.pool(database.app_dsn, "database")
-        projector = await service.pool(database.projector_dsn, "projections")
-        relay = await service.pool(database.relay_dsn, "relay")
+        projector = await service.pool(database.projector_dsn, "projections", limits=REPEATABLE)
+        relay = await service.pool(database.relay_dsn, "relay", limits=REPEATABLE)
         keyring = await service.pool(settings.keyring.dsn, "keyring")
         service.run(DlqRelay(projector, settings.kafka))
         words = Sealing(PostgresKeyring(keyring, settings.keyring.kek.get_secret_value()))
@@ -82,10 +84,13 @@ class EventSourced:
         """Read models: callers may wait until they have come to what they saw."""
         for subscription in subscriptions:
             self.service.waits(_wait(self.app, subscription))
-            self.react(subscription)
+            self._consume(subscription)
 
     def react(self, subscription: Subscription) -> None:
         """A policy: nobody waits for it."""
+        self._consume(subscription, pace=REACTION_SECONDS)
+
+    def _consume(self, subscription: Subscription, pace: float = 0.0) -> None:
         self.service.run(
             Consumer(
                 self.settings.kafka,
@@ -94,6 +99,7 @@ class EventSourced:
                 topics=subscription.topics,
                 projection=subscription.projection,
                 backfill=Logs(self.logs),
+                pace=pace,
             )
         )
 

@@ -83,13 +83,15 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         topics: Sequence[str],
         projection: Projection,
         backfill: Backfill,
+        pace: float = 0.0,
         clock: Clock | None = None,
     ) -> None:
+        """`pace`: seconds between batches, where nobody waits for what comes of them."""
         self._settings, self._pool, self._name, self._topics = settings, pool, name, topics
         self._clock = clock or SystemClock()
         self._effects = Effects(pool, name, projection, self._clock)
         self._retries = Retries(pool, name, projection)
-        self._backfill = backfill
+        self._backfill, self._pace = backfill, pace
         self._stopped = asyncio.Event()
         self._working = asyncio.Lock()  # held while cursors move; a rebalance waits for it
         self._cursors: dict[Place, Cursor] = {}
@@ -120,11 +122,16 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
                     while not self._stopped.is_set():
                         await self._turn(kafka)
                         backoff.reset()
+                        if self._pace:
+                            await self._rest(self._pace)
             except KafkaError as error:
                 log.warning("consumer_restarted", consumer=self._name, error=repr(error))
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(backoff.next()):
-                        await self._stopped.wait()
+                await self._rest(backoff.next())
+
+    async def _rest(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._stopped.wait()
 
     async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
         async with self._working:
@@ -195,6 +202,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
             status = await register(connection, self._name)
             cursors = await load(connection, self._name, ready)
         self._cursors.update(cursors)
+        self._effects.placed()
         if status.halted:
             self._hold(kafka, ready, HALTED_SECONDS)
             return

@@ -1,12 +1,14 @@
 """Where a consumer stands in each shard, and what a record found there means."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from typing import TypeAlias
 
 from aiokafka import ConsumerRecord, TopicPartition
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, AsyncCursor
 from psycopg.rows import TupleRow
 from psycopg_pool import AsyncConnectionPool
 
@@ -39,7 +41,8 @@ FROM unnest(%s::text[], %s::smallint[], %s::bigint[], %s::text[],
      AS u(log, shard, old_pos, old_epoch, pos, hash, epoch, kafka_offset)
 WHERE c.name = %s AND c.log = u.log AND c.shard = u.shard
   AND c.pos = u.old_pos AND c.epoch = u.old_epoch
-  AND EXISTS (SELECT FROM consumer.status s WHERE s.name = c.name AND s.state = 'running')"""
+  AND EXISTS (SELECT FROM consumer.status s WHERE s.name = c.name AND s.state = 'running')
+RETURNING c.shard"""
 PROVE = """
 UPDATE consumer.cursor SET unproven = false, kafka_offset = %s
 WHERE name = %s AND log = %s AND partition = %s"""
@@ -210,8 +213,30 @@ async def load(
     return {cursor.place: cursor for cursor in cursors if cursor.place in wanted}
 
 
-async def advance(tx: Transaction, name: str, moves: Iterable[tuple[Cursor, Cursor]]) -> None:
-    """Compare and set, all or nothing. Raises `Displaced`: then the transaction must not commit."""
+@asynccontextmanager
+async def transaction(pool: Pool) -> AsyncIterator[Transaction]:
+    """What is sent in it travels with the next answer that is waited for, BEGIN and COMMIT too.
+
+    Cancelled half way, it takes the connection with it: psycopg may then believe that there is no
+    transaction while the server is in one.
+    """
+    async with pool.connection() as connection:
+        try:
+            async with connection.pipeline(), connection.transaction():
+                yield connection
+        except (asyncio.CancelledError, GeneratorExit):
+            await connection.close()
+            raise
+
+
+@asynccontextmanager
+async def advancing(
+    tx: Transaction, name: str, moves: Iterable[tuple[Cursor, Cursor]]
+) -> AsyncIterator[None]:
+    """Compare and set, all or nothing; what is sent inside travels with it.
+
+    Raises `Displaced` at the end, whatever else went wrong inside: then nothing may be committed.
+    """
     ordered = sorted(moves, key=lambda move: move[0].place)
     old, new = [move[0] for move in ordered], [move[1] for move in ordered]
     moved = await tx.execute(
@@ -228,8 +253,18 @@ async def advance(tx: Transaction, name: str, moves: Iterable[tuple[Cursor, Curs
             name,
         ),
     )
-    if moved.rowcount != len(ordered):
-        raise Displaced(f"{name} moved {moved.rowcount} of {len(ordered)} cursors")
+    try:
+        yield
+    except Exception:
+        await _check(moved, name, len(ordered))  # a displaced consumer's other troubles are no news
+        raise
+    await _check(moved, name, len(ordered))
+
+
+async def _check(moved: AsyncCursor[TupleRow], name: str, expected: int) -> None:
+    found = len(await moved.fetchall())
+    if found != expected:
+        raise Displaced(f"{name} moved {found} of {expected} cursors")
 
 
 async def prove(tx: Transaction, name: str, partition: TopicPartition, next_offset: int) -> None:

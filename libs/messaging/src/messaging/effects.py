@@ -5,15 +5,17 @@ from collections.abc import Sequence
 import structlog
 
 from kernel.clock import Clock, SystemClock
-from messaging.cursor import Batch, Displaced, Pool, Step, Transaction, advance
+from messaging.cursor import Batch, Displaced, Pool, Step, Transaction, advancing, transaction
 from messaging.envelope import Envelope
 from messaging.failpoint import hit
 from messaging.parking import (
     WAITS_FOR_ITS_STREAM,
     Projection,
+    StreamKey,
     lock_parked,
     park,
     park_strange,
+    parks,
     stream_of,
 )
 from messaging.positions import announce
@@ -33,6 +35,11 @@ class Effects:
         self._pool, self._name, self._projection = pool, name, projection
         self._clock = clock or SystemClock()
         self._labels = {"bayline.consumer": name}
+        self._parks: bool | None = None
+
+    def placed(self) -> None:
+        """Partitions changed hands: whoever had them may have parked some of their streams."""
+        self._parks = None
 
     async def apply(self, batch: Batch) -> None:
         """All of it in one transaction; if one event spoils that, one by one to find it.
@@ -53,11 +60,11 @@ class Effects:
         announce(self._name)
 
     async def _together(self, batch: Batch) -> None:
-        async with self._pool.connection() as connection, connection.transaction():
-            await advance(connection, self._name, batch.moves.values())
-            for record, why in batch.strange:
-                await park_strange(connection, self._name, record, told(why))
-            await self._project(connection, batch.steps)
+        async with transaction(self._pool) as tx:
+            async with advancing(tx, self._name, batch.moves.values()):
+                for record, why in batch.strange:
+                    await park_strange(tx, self._name, record, told(why))
+                await self._project(tx, batch.steps)
             await hit("consumer.before_commit")
         await hit("consumer.after_commit")
 
@@ -79,9 +86,9 @@ class Effects:
         return None
 
     async def _park(self, step: Step, error: Exception) -> None:
-        async with self._pool.connection() as connection, connection.transaction():
-            await advance(connection, self._name, [(step.old, step.new)])
-            await park(connection, self._name, step.envelope, step.new.kafka_offset, told(error))
+        self._parks = True
+        async with transaction(self._pool) as tx, advancing(tx, self._name, [(step.old, step.new)]):
+            await park(tx, self._name, step.envelope, step.new.kafka_offset, told(error))
         PARKED.add(1, self._labels)
         log.error(
             "event_parked",
@@ -92,9 +99,15 @@ class Effects:
             exc_info=error,
         )
 
-    async def _project(self, tx: Transaction, steps: Sequence[Step]) -> None:
+    async def _held(self, tx: Transaction, steps: Sequence[Step]) -> set[StreamKey]:
+        """Nothing is asked while nothing is parked: only this process parks in its partitions."""
         streams = {stream_of(step.envelope) for step in steps}
-        held = await lock_parked(tx, self._name, streams) if streams else set()
+        if self._parks is None:
+            self._parks = await parks(tx, self._name)
+        return await lock_parked(tx, self._name, streams) if streams and self._parks else set()
+
+    async def _project(self, tx: Transaction, steps: Sequence[Step]) -> None:
+        held = await self._held(tx, steps)
         ready = [step.envelope for step in steps if stream_of(step.envelope) not in held]
         contents = [(envelope, self._projection.decode(envelope)) for envelope in ready]
         known = [(envelope, content) for envelope, content in contents if content is not None]

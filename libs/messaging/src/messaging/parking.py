@@ -19,6 +19,7 @@ SELECT log, tenant, stream FROM consumer.parked_stream
 WHERE name = %s AND (log, tenant, stream) IN (
   SELECT * FROM unnest(%s::text[], %s::text[], %s::text[]))
 ORDER BY log, tenant, stream FOR UPDATE"""
+ANY = "SELECT EXISTS (SELECT FROM consumer.parked_stream WHERE name = %s)"
 PARK_STREAM = """
 INSERT INTO consumer.parked_stream (name, log, tenant, stream) VALUES (%s, %s, %s, %s)
 ON CONFLICT DO NOTHING"""
@@ -114,6 +115,12 @@ class Retried:
 
 def stream_of(envelope: Envelope) -> StreamKey:
     return envelope.topic, envelope.tenant, envelope.stream
+
+
+async def parks(tx: Transaction, name: str) -> bool:
+    """Whether any stream is parked."""
+    ((any_parked,),) = await (await tx.execute(ANY, (name,))).fetchall()
+    return bool(any_parked)
 
 
 async def lock_parked(tx: Transaction, name: str, streams: Collection[StreamKey]) -> set[StreamKey]:

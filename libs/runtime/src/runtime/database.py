@@ -17,6 +17,8 @@ Parameters: TypeAlias = Sequence[Any] | Mapping[str, Any]
 
 SIZE = 12
 LIMITS = "-c lock_timeout=500ms -c statement_timeout=2s -c idle_in_transaction_session_timeout=30s"
+# For what is done again if a crash of the server undoes the last of it: relays and read models.
+REPEATABLE = f"{LIMITS} -c synchronous_commit=off"
 SET_TENANT = "SELECT set_config('app.tenant', %s, true)"
 
 

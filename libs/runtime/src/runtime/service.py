@@ -1,6 +1,7 @@
 """A process: what it enters, serves and runs; how it starts, dies and stops."""
 
 import asyncio
+import gc
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
@@ -66,9 +67,11 @@ class Service:
     async def enter(self, manager: AbstractAsyncContextManager[Entered]) -> Entered:
         return await self._stack.enter_async_context(manager)
 
-    async def pool(self, dsn: SecretStr, name: str, size: int = database.SIZE) -> database.Pool:
+    async def pool(
+        self, dsn: SecretStr, name: str, *, limits: str = database.LIMITS
+    ) -> database.Pool:
         """A pool whose database must answer for the service to be ready."""
-        pool = await self.enter(database.pool(dsn, size=size))
+        pool = await self.enter(database.pool(dsn, limits=limits))
 
         async def answers() -> None:
             async with pool.connection(timeout=1) as connection:
@@ -150,6 +153,7 @@ class Service:
             self._running[running] = task
             running.add_done_callback(self._task_ended)
         self.probes.started = True
+        _settle()
         log.info("service_started", port=self.port, admin_port=self.admin_port)
 
     async def _start_grpc(self) -> None:
@@ -201,6 +205,12 @@ class Service:
             log.warning("task_not_stopped", task=running.get_name())
             running.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
+
+
+def _settle() -> None:
+    """What start-up made stays: the collector need not look through it again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 async def _within(seconds: float, step: Awaitable[object], otherwise: str) -> None:
