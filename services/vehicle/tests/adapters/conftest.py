@@ -75,11 +75,23 @@ class Fleet:
         return won, [problem_of(each) for each in lost]
 
     async def registers(self, **fields: Any) -> Reply[Any]:
-        return await self.ask("RegisterVehicle", **(typed() | fields))
+        return await self.ask("RegisterVehicle", **self.typed(**fields))
 
     async def registered(self, **fields: Any) -> vehicle_pb2.Vehicle:
         vehicle: vehicle_pb2.Vehicle = (await self.registers(**fields)).message
         return vehicle
+
+    def typed(self, **fields: Any) -> dict[str, Any]:
+        """A registration, without a VIN unless one is given: there may be many."""
+        return {
+            "vin": "",
+            "vin_region": vehicle_pb2.VIN_REGION_NORTH_AMERICA,
+            "plate": "b-fl 1042",
+            "asset_number": "TRK-1042",
+            "make": "MAN",
+            "model": "TGX 18.470",
+            "model_year": 2022,
+        } | fields
 
     async def learn(self, batch: Sequence[Envelope]) -> None:
         """Job events come to the service history, all of them in one transaction."""
@@ -87,19 +99,6 @@ class Fleet:
         decoded = [(envelope, history.decode(envelope)) for envelope in batch]
         async with self.projector.connection() as connection, connection.transaction():
             await history.apply(connection, decoded)
-
-
-def typed() -> dict[str, Any]:
-    """A registration without a VIN, so that there may be many."""
-    return {
-        "vin": "",
-        "vin_region": vehicle_pb2.VIN_REGION_NORTH_AMERICA,
-        "plate": "b-fl 1042",
-        "asset_number": "TRK-1042",
-        "make": "MAN",
-        "model": "TGX 18.470",
-        "model_year": 2022,
-    }
 
 
 @pytest.fixture(scope="session")

@@ -100,6 +100,15 @@ async def test_a_wrong_check_digit_is_refused_in_north_america(fleet: "Fleet") -
     assert [each.pointer for each in refused.violations] == ["/vin"]
 
 
+async def test_a_vin_that_cannot_be_is_refused_in_words_a_person_understands(
+    fleet: "Fleet",
+) -> None:
+    refused = await fleet.refusal("RegisterVehicle", **fleet.typed(vin=f"{VIN}1"))
+
+    assert (refused.kind, refused.reason) == (InvalidArgument, "VIN_MALFORMED")
+    assert [each.pointer for each in refused.violations] == ["/vin"]
+
+
 async def test_a_wrong_check_digit_is_a_warning_elsewhere(fleet: "Fleet") -> None:
     warned = await fleet.registered(vin=WRONG_VIN, vin_region=ELSEWHERE)
     right = await fleet.registered(vin=VIN, vin_region=ELSEWHERE)
