@@ -5,7 +5,6 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
-from zoneinfo import ZoneInfo
 
 from eventstore.decider import Facts
 from eventstore.store import EventStore
@@ -14,6 +13,7 @@ from workshop.application.ports import Arrivals, Known
 from workshop.application.streams import read_job, read_settings, read_site
 from workshop.domain.errors import FactsNotYetKnown, SiteNotFound
 from workshop.domain.job import commands
+from workshop.domain.job.closing import invoice_series
 from workshop.domain.job.events import JobEvent
 from workshop.domain.job.facts import (
     ApprovalFacts,
@@ -165,8 +165,7 @@ class JobFactsReader:
         self, command: commands.InvoiceJob, asked: Asked, job: Job
     ) -> Facts[JobFacts]:
         site = await self._open_site(asked.tenant, job.site)
-        year = command.at.astimezone(ZoneInfo(site.value.zone)).year
-        series = f"{site.value.code}-{year}"
+        series = invoice_series(site.value.code, site.value.zone, command.at)
         sequence = await self.jobs.next_number(asked.tenant, series)
         facts = InvoiceFacts(series, sequence, site.value.currency, site.value.tax_rates)
         return Facts(facts, {f"sites/{job.site}": site.version})
