@@ -47,6 +47,14 @@ WRONG: dict[str, tuple[Change, Violation]] = {
         lambda it: setattr(it, "code", "ABC\n"),
         Violation("/code", "does not match [A-Z]{3}"),
     ),
+    "a character no database stores": (
+        lambda it: setattr(it, "request_id", "a\0b"),
+        Violation("/requestId", "contains the character U+0000"),
+    ),
+    "a character no database stores, in an element": (
+        lambda it: it.marks.append("\0"),
+        Violation("/marks/2", "contains the character U+0000"),
+    ),
     "too little": (lambda it: setattr(it, "grams", -1), Violation("/grams", "is less than 0")),
     "too much": (
         lambda it: setattr(it, "grams", 1001),

@@ -161,6 +161,8 @@ def _presence(field: FieldDescriptor) -> Callable[[Message], bool]:
 
 def _checks(field: FieldDescriptor, rules: annotations_pb2.FieldRules) -> list[Check]:
     checks: list[Check] = []
+    if field.type == FieldDescriptor.TYPE_STRING:
+        checks.append(_storable)
     if rules.min_length or rules.max_length:
         checks.append(_size_check(rules, "characters", rules.min_length, rules.max_length))
     if rules.pattern:
@@ -172,6 +174,11 @@ def _checks(field: FieldDescriptor, rules: annotations_pb2.FieldRules) -> list[C
     if field.enum_type is not None:
         checks.append(_enum_check(field))
     return checks
+
+
+def _storable(value: str) -> str:
+    """PostgreSQL has no text with it."""
+    return "contains the character U+0000" if "\0" in value else ""
 
 
 def _size_check(rules: annotations_pb2.FieldRules, what: str, fewest: int, most: int) -> Check:

@@ -50,6 +50,29 @@ async def test_a_technician_is_registered_and_changes_until_he_or_she_leaves(
     assert (await office.ask("GetTechnician", name=ada.name)).message == left
 
 
+@pytest.mark.parametrize("number", ["   ", " T-0042", "T-0042 "])
+async def test_a_personnel_number_has_no_blanks_around_it(office: "Office", number: str) -> None:
+    refused = await office.refusal(
+        "RegisterTechnician", display_name="Ada Nowak", site=office.site, personnel_number=number
+    )
+
+    assert refused.reason == "REQUEST_INVALID"
+    assert [each.pointer for each in refused.violations] == ["/personnelNumber"]
+
+
+async def test_text_that_no_database_stores_is_refused_where_it_stands(office: "Office") -> None:
+    refused = await office.refusal(
+        "RegisterTechnician",
+        display_name="Ada\0Nowak",
+        site=office.site,
+        personnel_number="T-0042",
+    )
+
+    assert [(each.pointer, each.detail) for each in refused.violations] == [
+        ("/displayName", "contains the character U+0000")
+    ]
+
+
 async def test_a_request_sent_twice_answers_the_same_person_and_happens_once(
     office: "Office",
 ) -> None:
