@@ -127,6 +127,18 @@ async def test_every_shape_of_state_is_opened_with_one_question() -> None:
     assert keys.unwrapped == [{ANNA.subject, BEN.subject}]
 
 
+async def test_many_streams_are_opened_with_one_question() -> None:
+    keys, other = CountingKeyring(), a_stream()
+    anna = await sealed_event(Sealing(keys), CarLent(VAN, ANNA, MONDAY))
+    ben = await sealed_event(Sealing(keys), CarLent(VAN, BEN, MONDAY), stream=other)
+    keys.unwrapped.clear()
+
+    revealed = await Sealing(keys).reveal_all(NORTH, [(STREAM, anna), (other, ben)])
+
+    assert revealed == [CarLent(VAN, ANNA, MONDAY), CarLent(VAN, BEN, MONDAY)]
+    assert keys.unwrapped == [{ANNA.subject, BEN.subject}]
+
+
 async def test_what_holds_no_sealed_words_is_returned_as_it_is() -> None:
     keys = CountingKeyring()
     view = View(ANNA, {"a": (BEN,)}, frozenset(), 3)

@@ -71,16 +71,22 @@ class Sealing:
 
         Walks dataclasses, tuples, lists, sets and mappings. Raises SealBroken.
         """
-        sealed = {each for each in _personal_in(value) if each.sealed is not None}
-        if not sealed:
-            return value
-        keys = await self._known(tenant, {each.subject for each in sealed})
-        if lost := {each.subject for each in sealed} - keys.keys():
+        [revealed] = await self.reveal_all(tenant, [(stream, value)])
+        return revealed
+
+    async def reveal_all(self, tenant: str, values: Sequence[tuple[UUID, T]]) -> list[T]:
+        """Values of many streams, opened with one question for their keys. Raises SealBroken."""
+        sealed = [(stream, value, _sealed_in(value)) for stream, value in values]
+        subjects = {each.subject for _, _, found in sealed for each in found}
+        keys = await self._known(tenant, subjects)
+        if lost := subjects - keys.keys():
             raise SealBroken(
                 f"there never was a key of {sorted(lost)}: is the keyring the right one?"
             )
-        opened = {each: _opened(each, keys[each.subject], tenant, stream) for each in sealed}
-        revealed: T = _rebuilt(value, opened)
+        revealed = []
+        for stream, value, found in sealed:
+            opened = {each: _opened(each, keys[each.subject], tenant, stream) for each in found}
+            revealed.append(_rebuilt(value, opened) if opened else value)
         return revealed
 
     def drop(self, tenant: str, subject: str) -> None:
@@ -149,6 +155,10 @@ def _place(tenant: str, stream: UUID, version: int, field: str) -> bytes:
     """Additional authenticated data: no seal can be carried to another place."""
     parts = (tenant.encode(), stream.bytes, version.to_bytes(4, "big"), field.encode())
     return b"".join(len(part).to_bytes(4, "big") + part for part in parts)
+
+
+def _sealed_in(value: Value) -> set[Personal]:
+    return {each for each in _personal_in(value) if each.sealed is not None}
 
 
 def _personal_in(value: Value) -> Iterator[Personal]:

@@ -1,7 +1,7 @@
 """A roster without databases: a store in memory, read models that are simply told, people who may."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from uuid import UUID
@@ -72,12 +72,22 @@ class ToldWorkloads:
         return Workload(0, None, None, timedelta(), 0)
 
 
+@dataclass
 class OpenedWords:
-    """Words that were opened are seen to be so."""
+    """Words that were opened are seen to be so. Says how many it was asked for at a time."""
 
-    async def reveal(self, tenant: str, stream: UUID, value: Technician) -> Technician:
-        name = Personal(value.display_name.subject, f"{value.display_name.text}, opened")
-        return Technician(name, value.site, value.personnel_number, value.certifications)
+    asked: list[int] = field(default_factory=list)
+
+    async def reveal_all(
+        self, tenant: str, values: Sequence[tuple[UUID, Technician]]
+    ) -> Sequence[Technician]:
+        self.asked.append(len(values))
+        return [_opened(technician) for _, technician in values]
+
+
+def _opened(sealed: Technician) -> Technician:
+    name = sealed.display_name
+    return replace(sealed, display_name=Personal(name.subject, f"{name.text}, opened"))
 
 
 class Staff:
@@ -86,9 +96,9 @@ class Staff:
     def __init__(self) -> None:
         self.ids, self.clock = SequentialIds(), FixedClock(NOON)
         self.store = InMemoryEventStore[TechnicianEvent](log="technicians", clock=self.clock)
-        self.roster = ToldRoster()
+        self.roster, self.words = ToldRoster(), OpenedWords()
         self.commands = TechnicianCommands(self.store)
-        self.queries = TechnicianQueries(self.store, OpenedWords(), self.roster, ToldWorkloads())
+        self.queries = TechnicianQueries(self.store, self.words, self.roster, ToldWorkloads())
 
     def new(self) -> TechnicianId:
         return TechnicianId(str(self.ids.new()))

@@ -1,5 +1,7 @@
 """What is told about technicians, and to whom."""
 
+from datetime import timedelta
+
 import pytest
 
 from services.technician.tests.application.people import (
@@ -12,7 +14,7 @@ from services.technician.tests.application.people import (
     Staff,
     said,
 )
-from technician.application.queries import After, Found, RosterFilter
+from technician.application.queries import After, Found, RosterFilter, Workload
 from technician.domain.errors import TechnicianNotFound
 from technician.domain.technician import RenameTechnician, Technician
 
@@ -47,11 +49,33 @@ async def test_who_is_not_there_or_of_another_tenant_is_not_found(staff: Staff) 
     assert asker.required == []
 
 
-async def test_a_page_is_told_in_words(staff: Staff) -> None:
+async def test_a_page_is_told_in_words_all_opened_at_once(staff: Staff) -> None:
     ada = Found(staff.new(), 3, Technician(said("Ada"), BERLIN, "T-0042"))
-    staff.roster.found, staff.roster.end = [ada], After("T-0042", ada.id)
+    bo = Found(staff.new(), 1, Technician(said("Bo"), BERLIN, "T-0043"))
+    staff.roster.found, staff.roster.end = [ada, bo], After("T-0043", bo.id)
 
     page, end = await staff.queries.page(TENANT, EVERYBODY, 50, None)
 
-    assert page == [Found(ada.id, 3, Technician(said("Ada, opened"), BERLIN, "T-0042"))]
-    assert end == After("T-0042", ada.id)
+    assert page == [
+        Found(ada.id, 3, Technician(said("Ada, opened"), BERLIN, "T-0042")),
+        Found(bo.id, 1, Technician(said("Bo, opened"), BERLIN, "T-0043")),
+    ]
+    assert end == After("T-0043", bo.id)
+    assert staff.words.asked == [2]
+
+
+async def test_a_workload_is_told_without_opening_a_word(staff: Staff) -> None:
+    ada, asker = await staff.ada(), Person()
+
+    workload = await staff.queries.workload(TENANT, ada, asker)
+
+    assert workload == Workload(0, None, None, timedelta(), 0)
+    assert asker.required == [(BERLIN, ada)]
+    assert staff.words.asked == []
+
+
+async def test_a_workload_at_other_sites_is_not_told(staff: Staff) -> None:
+    ada = await staff.ada()
+
+    with pytest.raises(NotAllowed):
+        await staff.queries.workload(TENANT, ada, STRANGER)

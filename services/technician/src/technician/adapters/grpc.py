@@ -64,14 +64,17 @@ class TechnicianServicer(TechnicianServiceServicer):
     async def GetTechnician(  # noqa: N802 -- the RPC's name
         self, request: pb.GetTechnicianRequest, context: Context
     ) -> technician_pb2.Technician:
-        return codec.resource(await self._found(request.name))
+        asker = self._asker()
+        technician = codec.technician_id(request.name)
+        return codec.resource(await self._queries.get(asker.caller.tenant, technician, asker))
 
     async def GetWorkload(  # noqa: N802 -- the RPC's name
         self, request: pb.GetWorkloadRequest, context: Context
     ) -> technician_pb2.Workload:
-        found = await self._found(request.name)
-        work = await self._queries.workloads.of(_caller().tenant, found.id)
-        return codec.workload(found.id, work)
+        asker = self._asker()
+        technician = codec.technician_id(request.name)
+        work = await self._queries.workload(asker.caller.tenant, technician, asker)
+        return codec.workload(technician, work)
 
     async def ListTechnicians(  # noqa: N802 -- the RPC's name
         self, request: pb.ListTechniciansRequest, context: Context
@@ -102,10 +105,6 @@ class TechnicianServicer(TechnicianServiceServicer):
         answered = TechnicianId(str(answer.stream_id))
         found = Found(answered, answer.version, existing(answer.state))
         return codec.resource(await self._queries.in_words(metadata.tenant, found))
-
-    async def _found(self, name: str) -> Found:
-        asker = self._asker()
-        return await self._queries.get(asker.caller.tenant, codec.technician_id(name), asker)
 
     def _asker(self) -> CallerAsks:
         action = context.call().method.removeprefix("/")

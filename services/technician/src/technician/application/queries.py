@@ -1,7 +1,7 @@
 """What is asked about technicians: the shapes, and the ports that answer."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import NewType, Protocol
 from uuid import UUID
@@ -65,7 +65,9 @@ class Workloads(Protocol):
 
 
 class Words(Protocol):
-    async def reveal(self, tenant: str, stream: UUID, value: Technician) -> Technician:
+    async def reveal_all(
+        self, tenant: str, values: Sequence[tuple[UUID, Technician]]
+    ) -> Sequence[Technician]:
         """With every personal text opened; `[erased]` for a person that was forgotten."""
         ...
 
@@ -79,17 +81,31 @@ class TechnicianQueries:
 
     async def get(self, tenant: str, technician_id: TechnicianId, by: Asker) -> Found:
         """Folded from its events: never older than the last command."""
-        stream = await self.store.read(tenant, UUID(technician_id))
-        technician = existing(fold(TECHNICIAN.evolve, TECHNICIAN.initial, stream.events))
-        by.require(site=technician.site, assignee=technician_id)
-        return await self.in_words(tenant, Found(technician_id, stream.version, technician))
+        found = await self._seen(tenant, technician_id, by)
+        return await self.in_words(tenant, found)
+
+    async def workload(self, tenant: str, technician_id: TechnicianId, by: Asker) -> Workload:
+        """Needs no words of anybody, and so no keyring."""
+        await self._seen(tenant, technician_id, by)
+        return await self.workloads.of(tenant, technician_id)
 
     async def page(
         self, tenant: str, filters: RosterFilter, size: int, after: After | None
     ) -> tuple[Sequence[Found], After | None]:
         found, end = await self.roster.page(tenant, filters, size, after)
-        return [await self.in_words(tenant, each) for each in found], end
+        return await self._all_in_words(tenant, found), end
 
     async def in_words(self, tenant: str, found: Found) -> Found:
-        opened = await self.words.reveal(tenant, UUID(found.id), found.technician)
-        return Found(found.id, found.version, opened)
+        [opened] = await self._all_in_words(tenant, [found])
+        return opened
+
+    async def _all_in_words(self, tenant: str, found: Sequence[Found]) -> list[Found]:
+        sealed = [(UUID(each.id), each.technician) for each in found]
+        opened = await self.words.reveal_all(tenant, sealed)
+        return [replace(each, technician=it) for each, it in zip(found, opened, strict=True)]
+
+    async def _seen(self, tenant: str, technician_id: TechnicianId, by: Asker) -> Found:
+        stream = await self.store.read(tenant, UUID(technician_id))
+        technician = existing(fold(TECHNICIAN.evolve, TECHNICIAN.initial, stream.events))
+        by.require(site=technician.site, assignee=technician_id)
+        return Found(technician_id, stream.version, technician)
