@@ -1,3 +1,4 @@
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -43,13 +44,17 @@ async def test_the_app_may_say_more_to_the_service(shop: Any, handler: Any, moun
 
 
 async def test_the_app_renders_what_breaks_a_stream(shop: Any, handler: Any, mounted: Any) -> None:
-    client = mounted({shop.service: handler}, problem=lambda error: {"title": f"it broke: {error}"})
+    def problem(headers: Mapping[bytes, bytes], error: Exception) -> Mapping[str, str]:
+        return {"title": f"it broke: {error}", "of": headers[b"x-trip"].decode()}
+
+    client = mounted({shop.service: handler}, problem=problem)
     handler.messages = [shop.new("OrderChange", cursor="c1")]
     handler.error = RuntimeError("disk full")
 
-    answer = await client("GET", "/v1/orders:stream")
+    answer = await client("GET", "/v1/orders:stream", x_trip="t-42")
 
-    assert answer.body.endswith(b'event: problem\ndata: {"title":"it broke: disk full"}\n\n')
+    told = b'event: problem\ndata: {"title":"it broke: disk full","of":"t-42"}\n\n'
+    assert answer.body.endswith(told)
 
 
 async def test_a_client_that_leaves_while_it_sends_is_nobodys_error(

@@ -1,10 +1,12 @@
 """What a client meets first: identity, problems, limits, headers, documents."""
 
 import grpc
+import orjson
 import pytest
 from google.api import annotations_pb2
 
 from bayline.workshop.v1.job_pb2 import Job
+from gateway.live.hub import LiveStreamBehind
 from gateway.main import OWN, PEERS
 from gateway.problems import catalogue
 from kernel.errors import Conflict, NotFound, RuleViolated, Unavailable
@@ -136,6 +138,22 @@ async def test_a_peer_that_is_gone_is_unavailable_not_a_bug(
     answer = await call("GET", JOB)
 
     assert (answer.status, answer.json["reason"]) == (503, "UNAVAILABLE")
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [(LiveStreamBehind("too slow"), "LIVE_STREAM_BEHIND"), (ZeroDivisionError("x"), "INTERNAL")],
+)
+async def test_a_stream_that_breaks_ends_with_a_problem_that_support_can_find(
+    call: Call, service: FakeHandler, error: Exception, reason: str
+) -> None:
+    service.breaks["StreamJobs"] = error
+
+    answer = await call("GET", "/v1/jobs:stream", accept="application/x-ndjson")
+
+    problem = orjson.loads(answer.raw.splitlines()[-1])["problem"]
+    assert problem["reason"] == reason
+    assert problem["correlation_id"] == answer.headers["bayline-correlation-id"]
 
 
 async def test_wrong_fields_are_named_one_by_one(call: Call, service: FakeHandler) -> None:

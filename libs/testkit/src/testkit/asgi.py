@@ -1,5 +1,6 @@
 """An HTTP client for an ASGI application in this process, and a handler that says what it is told."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -29,9 +30,13 @@ Call: TypeAlias = Callable[..., Awaitable[Answered]]
 
 @dataclass(slots=True)
 class FakeHandler:
-    """Answers a method as the test says, else with nothing set; remembers what it was asked."""
+    """Answers a method as the test says, else with nothing set; remembers what it was asked.
+
+    A stream is one message long, and `breaks` after it where the test says so.
+    """
 
     answers: dict[str, Message | Exception] = field(default_factory=dict)
+    breaks: dict[str, Exception] = field(default_factory=dict)
     asked: list[tuple[str, Any, Mapping[str, str]]] = field(default_factory=list)
 
     async def unary(
@@ -44,6 +49,8 @@ class FakeHandler:
         self, method: MethodDescriptor, request: Message, metadata: Metadata
     ) -> AsyncIterator[Message]:
         yield self._answer(method)
+        if method.name in self.breaks:
+            raise self.breaks[method.name]
 
     def _answer(self, method: MethodDescriptor) -> Message:
         answer = self.answers.get(method.name) or GetMessageClass(method.output_type)()
@@ -58,12 +65,18 @@ async def request(
     """One request, whole; the client stays until it is answered."""
     arriving: list[dict[str, Any]] = [{"type": "http.request", "body": body, "more_body": False}]
     sent: list[Any] = []
+    answered = asyncio.Event()
 
     async def receive() -> dict[str, Any]:
-        return arriving.pop(0) if arriving else {"type": "http.disconnect"}
+        if arriving:
+            return arriving.pop(0)
+        await answered.wait()
+        return {"type": "http.disconnect"}
 
     async def send(message: Any) -> None:
         sent.append(message)
+        if message["type"] == "http.response.body" and not message.get("more_body"):
+            answered.set()
 
     await app(_scope(verb, path, headers), receive, send)
     start, *rest = sent

@@ -4,8 +4,9 @@ import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeAlias
 
 import orjson
 from fastapi import FastAPI
@@ -33,10 +34,12 @@ from transcoding.handlers import Handler, Metadata
 from transcoding.parsing import parser_of
 from transcoding.query import query_parser
 
+Problem: TypeAlias = Callable[[http.Headers, Exception], Mapping[str, Any]]
+
 JSON_TYPE = re.compile(r"application/([\w.+-]+\+)?json\s*(;.*)?", re.IGNORECASE)
 
 
-def plain_problem(error: Exception) -> Mapping[str, Any]:
+def plain_problem(headers: http.Headers, error: Exception) -> Mapping[str, Any]:
     """The least a failed stream can say; the gateway passes its own rendering of problems."""
     if isinstance(error, DomainError):
         return {"reason": error.reason, "detail": error.message}
@@ -48,13 +51,14 @@ def mount(
     services: Mapping[ServiceDescriptor, Handler],
     *,
     metadata: Callable[[http.Headers], Metadata] = http.forwarded,
-    problem: streams.Problem = plain_problem,
+    problem: Problem = plain_problem,
     heartbeat: float = streams.HEARTBEAT_SECONDS,
 ) -> None:
     """Routes of all services, those without variables first.
 
     `metadata` turns request headers into gRPC metadata. `problem` renders an error that
-    comes after the first byte of a stream; any other error reaches the app's handlers.
+    comes after the first byte of a stream, knowing the request's headers; any other error
+    reaches the app's handlers.
     """
     by_pattern: dict[str, dict[str, Endpoint]] = {}
     found = sorted(bindings(services), key=lambda binding: len(binding.variables))
@@ -105,7 +109,7 @@ class Endpoint:
         binding: Binding,
         handler: Handler,
         metadata: Callable[[http.Headers], Metadata],
-        problem: streams.Problem,
+        problem: Problem,
         heartbeat: float,
     ) -> None:
         method = binding.method
@@ -218,7 +222,7 @@ class Endpoint:
             self._form(headers),
             receive,
             send,
-            problem=self._problem,
+            problem=partial(self._problem, headers),
             heartbeat=self._heartbeat,
         )
 

@@ -13,6 +13,7 @@ import structlog
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
+from gateway.edge import CORRELATION
 from kernel.errors import (
     AlreadyExists,
     Conflict,
@@ -27,6 +28,7 @@ from kernel.errors import (
 )
 from runtime.errors import Problem, kind_of, problem_of
 from transcoding.descriptors import camel
+from transcoding.headers import Headers
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = "1"
@@ -111,9 +113,12 @@ class Problems:
             )
         return Response(orjson.dumps(body), body["status"], headers, MEDIA_TYPE)
 
-    def of_stream(self, error: Exception) -> Mapping[str, Any]:
+    def of_stream(self, headers: Headers, error: Exception) -> Mapping[str, Any]:
         """The last frame of a stream that broke."""
-        return self.body(described(error), correlation_id="")
+        problem = described(error)
+        if problem.kind not in STATUS:
+            log.error("stream_failed", exc_info=error)
+        return self.body(problem, correlation_id=headers[CORRELATION].decode())
 
 
 def described(error: Exception) -> Problem:
