@@ -1,6 +1,6 @@
 """Events, commands and resources have a wire form, and keep it."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import get_args
@@ -17,6 +17,7 @@ from kernel.errors import InvalidArgument
 from kernel.personal import ERASED, Personal
 from kernel.units import Distance, DistanceUnit
 from messaging.envelope import Undecodable
+from runtime.identity import Caller
 from services.workshop.tests.adapters import released
 from testkit.golden import check_golden
 from workshop.adapters import codec
@@ -38,16 +39,9 @@ ANNA = TechnicianId("anna")
 AT = datetime(2026, 11, 24, 8, tzinfo=UTC)
 
 
-@dataclass(frozen=True)
-class Inspector:
-    subject: str = "inspector-1"
-    technician: TechnicianId | None = ANNA
-    roles: tuple[str, ...] = ()
-
-    def require(self, *, site: str = "", assignee: str = "", requester: str = "") -> None:
-        raise AssertionError("a codec asks nobody")
-
-
+INSPECTOR = Caller(
+    "inspector-1", "acme", roles=frozenset(), sites=frozenset(), technician=str(ANNA)
+)
 METADATA = Metadata(
     tenant="acme",
     actor="inspector-1",
@@ -81,7 +75,7 @@ def test_an_inspection_names_who_inspects() -> None:
     request = pb.FailQcRequest(name=f"jobs/{JOB}", lines=[1], note="Rattles")
 
     command = codec.Command(commands.FailQc).read(
-        request, Inspector(), METADATA, subject=f"jobs/{JOB}"
+        request, INSPECTOR, METADATA, subject=f"jobs/{JOB}"
     )
 
     assert command == commands.FailQc(
@@ -97,14 +91,14 @@ def test_a_reading_is_taken_in_its_own_unit() -> None:
         odometer=values_pb2.Reading(value="120000.5", unit=values_pb2.DISTANCE_UNIT_MILE)
     )
 
-    command = codec.Command(commands.CheckInVehicle).read(request, Inspector(), METADATA)
+    command = codec.Command(commands.CheckInVehicle).read(request, INSPECTOR, METADATA)
 
     assert command.odometer == Distance(193_122_085, DistanceUnit.MILE)
 
 
 def test_words_that_were_not_said_are_none() -> None:
     command = codec.Command(commands.RecordDiagnosis).read(
-        pb.RecordDiagnosisRequest(cause="Worn"), Inspector(), METADATA, subject="jobs/1"
+        pb.RecordDiagnosisRequest(cause="Worn"), INSPECTOR, METADATA, subject="jobs/1"
     )
 
     assert command == commands.RecordDiagnosis(None, Personal("jobs/1", "Worn"), None)
@@ -113,7 +107,7 @@ def test_words_that_were_not_said_are_none() -> None:
 def test_a_number_that_is_no_value_of_an_enum_is_refused_with_its_place() -> None:
     with pytest.raises(InvalidArgument) as refused:
         codec.Command(commands.TriageJob).read(
-            pb.TriageJobRequest(priority=job_pb2.PRIORITY_SCHEDULED), Inspector(), METADATA
+            pb.TriageJobRequest(priority=job_pb2.PRIORITY_SCHEDULED), INSPECTOR, METADATA
         )
 
     assert [each.pointer for each in refused.value.violations] == ["/reason"]

@@ -56,8 +56,6 @@ class NotAllowed(Forbidden):
 class Person:
     """`sites` are those he or she may do things at."""
 
-    subject: str = "manager"
-    technician: TechnicianId | None = None
     roles: Collection[str] = ("service_manager",)
     sites: Collection[str] = ("", BERLIN)
     required: list[tuple[str, str, str]] = field(default_factory=list)
@@ -68,7 +66,7 @@ class Person:
             raise NotAllowed("not here")
 
 
-STRANGER = Person("stranger", sites=())
+STRANGER = Person(sites=())
 
 
 @dataclass

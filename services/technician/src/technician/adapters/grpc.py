@@ -1,6 +1,5 @@
 """TechnicianService: translate, call, translate back."""
 
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from grpc.aio import ServicerContext
@@ -10,8 +9,8 @@ from bayline.technician.v1 import technician_service_pb2 as pb
 from bayline.technician.v1.technician_service_pb2_grpc import TechnicianServiceServicer
 from kernel.clock import Clock
 from kernel.ids import IdGenerator
-from runtime import commands, context, pages
-from runtime.identity import Caller
+from runtime import commands, pages
+from runtime.asking import CallerAsks, asking
 from runtime.policy import Policies
 from technician.adapters import codec
 from technician.adapters.codec import Request
@@ -21,18 +20,6 @@ from technician.domain.technician import existing
 from technician.domain.values import TechnicianId
 
 Context: TypeAlias = ServicerContext[Any, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class CallerAsks:
-    """The caller of this call, asking for this method."""
-
-    policies: Policies
-    caller: Caller
-    action: str
-
-    def require(self, *, site: str = "", assignee: str = "") -> None:
-        self.policies.require(self.caller, self.action, site=site, assignee=assignee)
 
 
 class TechnicianServicer(TechnicianServiceServicer):
@@ -66,29 +53,29 @@ class TechnicianServicer(TechnicianServiceServicer):
     ) -> technician_pb2.Technician:
         asker = self._asker()
         technician = codec.technician_id(request.name)
-        return codec.resource(await self._queries.get(asker.caller.tenant, technician, asker))
+        return codec.resource(await self._queries.get(asker.tenant, technician, asker))
 
     async def GetWorkload(  # noqa: N802 -- the RPC's name
         self, request: pb.GetWorkloadRequest, context: Context
     ) -> technician_pb2.Workload:
         asker = self._asker()
         technician = codec.technician_id(request.name)
-        work = await self._queries.workload(asker.caller.tenant, technician, asker)
+        work = await self._queries.workload(asker.tenant, technician, asker)
         return codec.workload(technician, work)
 
     async def ListTechnicians(  # noqa: N802 -- the RPC's name
         self, request: pb.ListTechniciansRequest, context: Context
     ) -> pb.ListTechniciansResponse:
-        caller, after = _caller(), pages.opened(request)
+        asker, after = self._asker(), pages.opened(request)
         filters = RosterFilter(
             at=self._clock.now(),
-            visible=None if "*" in caller.sites else caller.sites,
+            visible=asker.sites,
             site=codec.site_id(request.site),
             certification=request.certification,
             include_inactive=request.include_inactive,
         )
         found, end = await self._queries.page(
-            caller.tenant, filters, pages.size_of(request), After(*after) if after else None
+            asker.tenant, filters, pages.size_of(request), After(*after) if after else None
         )
         token = pages.sealed(request, end.key, end.id) if end else ""
         return pb.ListTechniciansResponse(
@@ -107,9 +94,4 @@ class TechnicianServicer(TechnicianServiceServicer):
         return codec.resource(await self._queries.in_words(metadata.tenant, found))
 
     def _asker(self) -> CallerAsks:
-        action = context.call().method.removeprefix("/")
-        return CallerAsks(self._policies, _caller(), action)
-
-
-def _caller() -> Caller:
-    return context.caller()
+        return asking(self._policies)

@@ -1,6 +1,5 @@
 """VehicleService: translate, call, translate back."""
 
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from grpc.aio import ServicerContext
@@ -9,8 +8,8 @@ from bayline.vehicle.v1 import vehicle_pb2
 from bayline.vehicle.v1 import vehicle_service_pb2 as pb
 from bayline.vehicle.v1.vehicle_service_pb2_grpc import VehicleServiceServicer
 from kernel.ids import IdGenerator
-from runtime import commands, context, pages
-from runtime.identity import Caller
+from runtime import commands, pages
+from runtime.asking import CallerAsks, asking
 from runtime.policy import Policies
 from vehicle.adapters import codec
 from vehicle.application.commands import VehicleCommands
@@ -19,18 +18,6 @@ from vehicle.domain.values import VehicleId
 from vehicle.domain.vehicle import Command, existing
 
 Context: TypeAlias = ServicerContext[Any, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class CallerAsks:
-    """The caller of this call, asking for this method."""
-
-    policies: Policies
-    caller: Caller
-    action: str
-
-    def require(self, *, site: str = "") -> None:
-        self.policies.require(self.caller, self.action, site=site)
 
 
 class VehicleServicer(VehicleServiceServicer):
@@ -62,19 +49,21 @@ class VehicleServicer(VehicleServiceServicer):
     async def GetVehicle(  # noqa: N802 -- the RPC's name
         self, request: pb.GetVehicleRequest, context: Context
     ) -> vehicle_pb2.Vehicle:
-        return codec.resource(await self._found(request.name))
+        asker = self._asker()
+        vehicle = codec.vehicle_id(request.name)
+        return codec.resource(await self._queries.get(asker.tenant, vehicle, asker))
 
     async def ListVehicles(  # noqa: N802 -- the RPC's name
         self, request: pb.ListVehiclesRequest, context: Context
     ) -> pb.ListVehiclesResponse:
-        caller = _caller()
+        asker = self._asker()
         filters = VehicleFilter(
-            visible=None if "*" in caller.sites else caller.sites,
+            visible=asker.sites,
             site=codec.site_id(request.site),
             part=request.query,
         )
         found, end = await self._queries.vehicles.page(
-            caller.tenant, filters, pages.size_of(request), _after(request)
+            asker.tenant, filters, pages.size_of(request), _after(request)
         )
         return pb.ListVehiclesResponse(
             vehicles=map(codec.resource, found), next_page_token=_token(request, end)
@@ -83,9 +72,11 @@ class VehicleServicer(VehicleServiceServicer):
     async def ListServiceHistory(  # noqa: N802 -- the RPC's name
         self, request: pb.ListServiceHistoryRequest, context: Context
     ) -> pb.ListServiceHistoryResponse:
-        vehicle = await self._found(request.name)
+        asker = self._asker()
+        vehicle = codec.vehicle_id(request.name)
+        await self._queries.get(asker.tenant, vehicle, asker)
         visits, end = await self._queries.history.page(
-            _caller().tenant, vehicle.id, pages.size_of(request), _after(request)
+            asker.tenant, vehicle, pages.size_of(request), _after(request)
         )
         return pb.ListServiceHistoryResponse(
             visits=map(codec.VISIT.to_message, visits), next_page_token=_token(request, end)
@@ -104,16 +95,8 @@ class VehicleServicer(VehicleServiceServicer):
         vehicle = existing(answer.state)
         return codec.resource(Found(VehicleId(str(answer.stream_id)), answer.version, vehicle))
 
-    async def _found(self, name: str) -> Found:
-        return await self._queries.get(_caller().tenant, codec.vehicle_id(name), self._asker())
-
     def _asker(self) -> CallerAsks:
-        action = context.call().method.removeprefix("/")
-        return CallerAsks(self._policies, context.caller(), action)
-
-
-def _caller() -> Caller:
-    return context.caller()
+        return asking(self._policies)
 
 
 def _after(request: pb.ListVehiclesRequest | pb.ListServiceHistoryRequest) -> After | None:

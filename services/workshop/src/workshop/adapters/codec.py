@@ -22,15 +22,16 @@ from eventstore.store import Metadata
 from kernel.money import Money
 from kernel.units import Distance, DistanceUnit, distance
 from messaging.envelope import Undecodable
+from runtime.identity import Caller
 from workshop.application.facts import FleetEvent, RosterEvent
-from workshop.application.ports import Asker, Known
+from workshop.application.ports import Known
 from workshop.application.queries import CalendarEntry, JobFilter, JobSummary
 from workshop.application.reading import Told
 from workshop.domain.job.events import JobEvent, LabourStarted, WorkStarted
 from workshop.domain.job.state import Invoice, Job, Line
 from workshop.domain.site import Site, SiteEvent, SiteOpened, SiteRenamed
 from workshop.domain.tenant import Settings, TenantEvent
-from workshop.domain.values import Bay, JobId, SiteId
+from workshop.domain.values import Bay, JobId, SiteId, TechnicianId
 
 C = TypeVar("C")
 E = TypeVar("E")
@@ -81,7 +82,7 @@ class Asked:
     """A request, and what its command takes from elsewhere than its fields."""
 
     request: Any
-    by: Asker
+    by: Caller
     metadata: Metadata
 
     def odometer(self) -> Distance:
@@ -93,7 +94,7 @@ GIVEN: Mapping[str, Callable[[Asked], object]] = {
     "at": lambda asked: asked.metadata.occurred_at,
     "requester": lambda asked: asked.by.subject,
     "inspector": lambda asked: asked.by.subject,
-    "inspector_technician": lambda asked: asked.by.technician,
+    "inspector_technician": lambda asked: _technician(asked.by),
     "odometer": Asked.odometer,
 }
 
@@ -108,7 +109,7 @@ class Command(Generic[C]):
         self._mapper = Mapper(request, kind, ignore=(ENVELOPE | given) & there, given=given)
         self._given = {name: GIVEN[name] for name in given}
 
-    def read(self, request: Message, by: Asker, metadata: Metadata, subject: str = "") -> C:
+    def read(self, request: Message, by: Caller, metadata: Metadata, subject: str = "") -> C:
         asked = Asked(request, by, metadata)
         given = {name: value(asked) for name, value in self._given.items()}
         return self._mapper.from_message(request, subject=subject, **given)
@@ -227,9 +228,13 @@ def history_entry(told: Told[JobEvent]) -> service_pb2.HistoryEntry:
     )
 
 
-def job_filter(request: service_pb2.ListJobsRequest, by: Asker) -> JobFilter:
-    mine = (by.subject, by.technician) if request.mine else None
+def job_filter(request: service_pb2.ListJobsRequest, by: Caller) -> JobFilter:
+    mine = (by.subject, _technician(by)) if request.mine else None
     return FILTER.from_message(request, mine=mine)
+
+
+def _technician(by: Caller) -> TechnicianId | None:
+    return TechnicianId(by.technician) if by.technician else None
 
 
 def job_id(name: str) -> JobId:

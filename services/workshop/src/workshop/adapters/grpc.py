@@ -14,9 +14,10 @@ from bayline.workshop.v1.workshop_service_pb2_grpc import WorkshopServiceService
 from eventstore.conversion import datetime_of
 from kernel.ids import IdGenerator
 from runtime import commands, pages
+from runtime.asking import CallerAsks, asking
 from runtime.policy import Policies
-from workshop.adapters import codec, permission
-from workshop.adapters.permission import CallerAsks
+from workshop.adapters import codec
+from workshop.adapters.permission import offered, visible
 from workshop.application.commands import JobCommands, SettingsCommands, SiteCommands
 from workshop.application.ports import Known
 from workshop.application.queries import After, JobList, SiteList
@@ -149,17 +150,17 @@ class WorkshopServicer(WorkshopServiceServicer):
         as_of = datetime_of(request.as_of) if request.HasField("as_of") else None
         known_at = datetime_of(request.known_at) if request.HasField("known_at") else None
         known = await self._queries.jobs.job(
-            by.caller.tenant, codec.job_id(request.name), by, as_of=as_of, known_at=known_at
+            by.tenant, codec.job_id(request.name), by, as_of=as_of, known_at=known_at
         )
         past = as_of is not None or known_at is not None
-        actions = () if past else by.offered(known.value, allowed_actions(known.value))
+        actions = () if past else offered(by, known.value, allowed_actions(known.value))
         return codec.job_message(codec.job_id(request.name), known, actions)
 
     async def GetJobHistory(  # noqa: N802 -- the RPC's name
         self, request: pb.GetJobHistoryRequest, context: Context
     ) -> pb.JobHistory:
         by = self._asker()
-        told = await self._queries.jobs.history(by.caller.tenant, codec.job_id(request.name), by)
+        told = await self._queries.jobs.history(by.tenant, codec.job_id(request.name), by)
         return pb.JobHistory(entries=map(codec.history_entry, told))
 
     async def ListJobs(  # noqa: N802 -- the RPC's name
@@ -167,9 +168,9 @@ class WorkshopServicer(WorkshopServiceServicer):
     ) -> pb.ListJobsResponse:
         by = self._asker()
         rows, end = await self._queries.job_list.page(
-            by.caller.tenant,
-            by.visible,
-            codec.job_filter(request, by),
+            by.tenant,
+            visible(by),
+            codec.job_filter(request, by.caller),
             request.order_by,
             pages.size_of(request),
             _after(request),
@@ -183,19 +184,17 @@ class WorkshopServicer(WorkshopServiceServicer):
     ) -> site_pb2.Site:
         by = self._asker()
         site_id = codec.site_id(request.name)
-        return codec.site_message(
-            site_id, await self._queries.sites.site(by.caller.tenant, site_id, by)
-        )
+        return codec.site_message(site_id, await self._queries.sites.site(by.tenant, site_id, by))
 
     async def ListSites(  # noqa: N802 -- the RPC's name
         self, request: pb.ListSitesRequest, context: Context
     ) -> pb.ListSitesResponse:
         by = self._asker()
         ids, end = await self._queries.site_list.page(
-            by.caller.tenant, by.sites, pages.size_of(request), _after(request)
+            by.tenant, by.sites, pages.size_of(request), _after(request)
         )
         sites = await asyncio.gather(
-            *(self._queries.sites.site(by.caller.tenant, site_id, by) for site_id in ids)
+            *(self._queries.sites.site(by.tenant, site_id, by) for site_id in ids)
         )
         return pb.ListSitesResponse(
             sites=map(codec.site_message, ids, sites), next_page_token=_token(request, end)
@@ -209,35 +208,35 @@ class WorkshopServicer(WorkshopServiceServicer):
         start, end = datetime_of(request.start), datetime_of(request.end)
         if not start < end <= start + LONGEST_CALENDAR:
             raise SlotInvalid("a calendar ends after it starts, and within 31 days")
-        await self._queries.sites.site(by.caller.tenant, site_id, by)
-        entries = await self._queries.job_list.calendar(by.caller.tenant, site_id, start, end)
+        await self._queries.sites.site(by.tenant, site_id, by)
+        entries = await self._queries.job_list.calendar(by.tenant, site_id, start, end)
         return pb.BayCalendar(entries=map(codec.calendar_message, entries))
 
     async def GetSettings(  # noqa: N802 -- the RPC's name
         self, request: pb.GetSettingsRequest, context: Context
     ) -> site_pb2.Settings:
         by = self._asker()
-        return codec.settings_message(await self._queries.sites.settings(by.caller.tenant, by))
+        return codec.settings_message(await self._queries.sites.settings(by.tenant, by))
 
     async def run_on_job(
         self, command: codec.Command[Any], job_id: JobId, request: Request, context: Context
     ) -> job_pb2.Job:
         by, metadata = self._asker(), commands.metadata_of(request, context)
-        asked = command.read(request, by, metadata, subject=f"jobs/{job_id}")
+        asked = command.read(request, by.caller, metadata, subject=f"jobs/{job_id}")
         answer = await self._commands.jobs.run(asked, job_id, by, metadata)
         commands.answer(context, answer)
         answered = JobId(str(answer.stream_id))
         spoken = await self._queries.jobs.in_words(
             metadata.tenant, answered, found_job(answer.state)
         )
-        actions = by.offered(spoken, allowed_actions(spoken))
+        actions = offered(by, spoken, allowed_actions(spoken))
         return codec.job_message(answered, Known(spoken, answer.version), actions)
 
     async def run_on_site(
         self, command: codec.Command[Any], site_id: SiteId, request: Request, context: Context
     ) -> site_pb2.Site:
         by, metadata = self._asker(), commands.metadata_of(request, context)
-        asked = command.read(request, by, metadata)
+        asked = command.read(request, by.caller, metadata)
         answer = await self._commands.sites.run(asked, site_id, by, metadata)
         commands.answer(context, answer)
         known = Known(found_site(answer.state), answer.version)
@@ -247,13 +246,13 @@ class WorkshopServicer(WorkshopServiceServicer):
         self, command: codec.Command[Any], request: Request, context: Context
     ) -> site_pb2.Settings:
         by, metadata = self._asker(), commands.metadata_of(request, context)
-        asked = command.read(request, by, metadata)
+        asked = command.read(request, by.caller, metadata)
         answer = await self._commands.settings.run(asked, by, metadata)
         commands.answer(context, answer)
         return codec.settings_message(Known(answer.state, answer.version))
 
     def _asker(self) -> CallerAsks:
-        return permission.asking(self._policies)
+        return asking(self._policies)
 
     def _new_id(self) -> str:
         return str(self._ids.new())

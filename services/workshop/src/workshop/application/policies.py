@@ -16,7 +16,7 @@ from workshop.domain.job.state import Job, Labour
 from workshop.domain.values import JobId, TechnicianId
 
 REASON = "CERTIFICATION_WAS_REVOKED"
-POLICY = "certification-was-revoked"
+POLICY, ACTOR = "certification-was-revoked", "workshop"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +33,6 @@ class Cause:
 class Ourselves:
     """A policy asks for nobody: it may do what it is for."""
 
-    subject: str = "workshop"
-    technician: TechnicianId | None = None
     roles: Collection[str] = ()
 
     def require(self, *, site: str = "", assignee: str = "", requester: str = "") -> None:
@@ -117,7 +115,7 @@ def _metadata(job_id: JobId, cause: Cause, now: datetime) -> Metadata:
     key = f"{cause.event_id}:{POLICY}:{job_id}"
     return Metadata(
         tenant=cause.tenant,
-        actor=Ourselves().subject,
+        actor=ACTOR,
         request_id=key,
         fingerprint=sha256(key.encode()).digest(),
         correlation_id=cause.correlation_id,

@@ -17,10 +17,6 @@ class Asker(Protocol):
     """Who asks for one thing, and whether he or she may have it."""
 
     @property
-    def subject(self) -> str: ...
-    @property
-    def technician(self) -> TechnicianId | None: ...
-    @property
     def roles(self) -> Collection[str]: ...
     def require(self, *, site: str = "", assignee: str = "", requester: str = "") -> None:
         """Raises a `Forbidden` unless it may be done to a thing like this."""
