@@ -1,0 +1,94 @@
+"""The service history and the workload say of any job what the workshop itself says of it."""
+
+from functools import cache, reduce
+from typing import get_args
+
+import pytest
+
+from assembly.selected import IRRELEVANT
+from technician.adapters import codec as technician
+from technician.application import work
+from tests.differential.walks import JOB, Walk
+from vehicle.adapters import codec as vehicle
+from vehicle.application import history
+from vehicle.application.history import Visit, VisitState
+from vehicle.application.job_events import JobId
+from workshop.adapters.codec import JOB_EVENTS
+from workshop.domain.job.events import JobEvent
+from workshop.domain.job.state import Job
+from workshop.domain.job.values import JobState, LineState
+
+FIRSTS, CHUNK = range(0, 2000, 100), 100
+NOT_ARRIVED = {JobState.REQUESTED: VisitState.REQUESTED, JobState.PLANNED: VisitState.REQUESTED}
+SAME = {state: VisitState[state] for state in JobState if state in VisitState.__members__}
+STATES = SAME | NOT_ARRIVED | {JobState.QUALITY_CHECK: VisitState.COMPLETED}
+OVER = STATES.keys() - NOT_ARRIVED.keys()
+
+
+@pytest.mark.parametrize("first", FIRSTS)
+def test_the_service_history_tells_what_became_of_a_job(first: int) -> None:
+    for walk in walks(first):
+        told = visits(walk)
+
+        assert len(told) == walk.job.visit
+        assert summary(told[-1]) == expected_summary(walk.job)
+        assert [each.net for each in told if each.net] == [each.net for each in walk.job.invoices]
+
+
+@pytest.mark.parametrize("first", FIRSTS)
+def test_the_workload_tells_whose_clocks_ran_and_who_has_a_job(first: int) -> None:
+    for walk in walks(first):
+        told, job = worked(walk), walk.job
+
+        assert told.technician == job.technician
+        assert told.is_open == (job.state not in OVER)
+        assert told.completions == len(job.completions)
+        assert clocks(told.clocks) == clocks(job.labour)
+
+
+def test_the_walks_come_everywhere_a_job_can_come() -> None:
+    some = [*walks(0), *walks(CHUNK), *walks(2 * CHUNK)]
+
+    assert {state for walk in some for state in walk.states} == set(JobState)
+    assert {type(event) for walk in some for _, event in walk.told} == set(get_args(JobEvent))
+    assert max(walk.job.visit for walk in some) > 2
+    assert any(clock.corrected for walk in some for clock in walk.job.labour)
+
+
+@cache
+def walks(first: int) -> list[Walk]:
+    return [Walk(seed) for seed in range(first, first + CHUNK)]
+
+
+def visits(walk: Walk) -> list[Visit]:
+    decoded = ((at, vehicle.JOB_EVENTS.decode(stored(event))) for at, event in walk.told)
+    known = (
+        history.Occurred(at, event)
+        for at, event in decoded
+        if event is not None and event is not IRRELEVANT
+    )
+    return history.visits(JobId(JOB), reduce(history.evolve, known, history.JobHistory()))
+
+
+def worked(walk: Walk) -> work.JobWork:
+    decoded = (technician.JOB_EVENTS.decode(stored(event)) for _, event in walk.told)
+    known = (event for event in decoded if event is not None and event is not IRRELEVANT)
+    return reduce(work.evolve, known, work.JobWork())
+
+
+def stored(event: JobEvent) -> bytes:
+    return JOB_EVENTS.encode(event).SerializeToString()
+
+
+def summary(visit: Visit) -> tuple[object, ...]:
+    return visit.state, visit.meter_in, sorted(visit.codes)
+
+
+def expected_summary(job: Job) -> tuple[object, ...]:
+    done = sorted(line.code for line in job.visit_lines if line.state is LineState.DONE)
+    return STATES.get(job.state, VisitState.ARRIVED), job.meter_in, done
+
+
+def clocks(found: tuple[object, ...]) -> list[tuple[object, ...]]:
+    names = ("labour", "technician", "started_at", "stopped_at")
+    return [tuple(getattr(clock, name) for name in names) for clock in found]
