@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
+from fastapi.telemetry import TelemetryConfig
 from google.protobuf.descriptor import ServiceDescriptor
 from starlette.types import ASGIApp
 
@@ -37,6 +38,13 @@ ACCEPTED = (
     "traceparent",
 )
 
+OURS_ALONE: TelemetryConfig = {  # FastAPI's would count twice, and put queries (plates, VINs) on spans
+    "tracing": False,
+    "metrics": False,
+    "logs": False,
+    "auto_configure": False,
+}
+
 
 def build(
     settings: Settings,
@@ -45,7 +53,7 @@ def build(
     ids: IdGenerator,
 ) -> ASGIApp:
     """Nobody writes a route by hand: all of /v1 comes from the descriptors."""
-    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, telemetry=OURS_ALONE)
     entries = problems.catalogue()
     rendered = Problems(settings.http.public_base, entries)
     problems.install(app, rendered)
