@@ -1,20 +1,18 @@
-import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 from types import ModuleType
 from typing import Any, TypeAlias
 
 import grpc
 import pytest
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from opentelemetry.proto.trace.v1.trace_pb2 import Span
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.trace import Link, SpanContext, TraceFlags
 from prometheus_client import generate_latest
 
 from runtime import context
 from runtime.service import Service
 from runtime.settings import ServiceSettings
-from runtime.telemetry import Telemetry
+from runtime.telemetry import Telemetry, _tracers
+from testkit.collector import Collector, collecting
 from testkit.tokens import Issuer
 
 Message: TypeAlias = Any  # compiled while the tests run: no checker can know it
@@ -23,45 +21,16 @@ TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
 PARENT = "b7ad6b7169203331"
 
 
-class Collector(ThreadingHTTPServer):
-    """Takes spans by OTLP over HTTP, as a collector does."""
-
-    spans: list[Span]
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Receiver)
-        self.spans = []
-
-
-class Receiver(BaseHTTPRequestHandler):
-    server: Collector
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["content-length"]))
-        for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
-            self.server.spans.extend(span for scope in resource.scope_spans for span in scope.spans)
-        self.send_response(200)
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
 @pytest.fixture(scope="module")
 def collector() -> Iterator[Collector]:
-    with Collector() as collector:
-        thread = Thread(target=collector.serve_forever, daemon=True)
-        thread.start()
+    with collecting() as collector:
         yield collector
-        collector.shutdown()
-        thread.join()
 
 
 @pytest.fixture(scope="module")
 def telemetry(settings: ServiceSettings, collector: Collector) -> Telemetry:
     """Made once: a process has one telemetry."""
-    endpoint = f"http://127.0.0.1:{collector.server_port}"
-    return Telemetry(settings.model_copy(update={"otlp_endpoint": endpoint}))
+    return Telemetry(settings.model_copy(update={"otlp_endpoint": collector.endpoint}))
 
 
 class Scales:
@@ -113,16 +82,32 @@ async def test_a_call_continues_its_callers_trace_and_counts(
     measured = generate_latest().decode()
     telemetry.shutdown()
 
-    fine, broken = spans(collector, 2)
-    assert {span.trace_id.hex() for span in (fine, broken)} == {TRACE_ID}
-    assert {span.parent_span_id.hex() for span in (fine, broken)} == {PARENT}
-    assert scales.traceparents == [f"00-{TRACE_ID}-{s.span_id.hex()}-01" for s in (fine, broken)]
-    assert (fine.status.code, broken.status.code) == (0, 2)
-    assert counted(measured, "rpc_server_duration", 'rpc_grpc_status_code="OK"')
-    assert counted(measured, "rpc_server_duration", 'rpc_grpc_status_code="INTERNAL"')
+    fine, broken = collector.wait(lambda spans: len(spans) == 2)
+    assert {span.trace_id for span in (fine, broken)} == {TRACE_ID}
+    assert {span.parent_id for span in (fine, broken)} == {PARENT}
+    assert scales.traceparents == [f"00-{TRACE_ID}-{s.span_id}-01" for s in (fine, broken)]
+    assert (fine.failed, broken.failed) == (False, True)
+    assert broken.attributes == {
+        "rpc.system.name": "grpc",
+        "rpc.method": "bayline.probe.v1.ProbeService/Weigh",
+        "rpc.response.status_code": "INTERNAL",
+        "error.type": "INTERNAL",
+    }
+    assert counted(measured, "rpc_server_call_duration", 'rpc_response_status_code="OK"')
+    assert counted(measured, "rpc_server_call_duration", 'rpc_response_status_code="INTERNAL"')
     assert counted(measured, "bayline_command_duration", 'command="Weigh"', 'outcome="accepted"')
     assert counted(measured, "bayline_command_duration", 'command="Weigh"', 'outcome="internal"')
     assert "acme" not in measured
+
+
+def test_a_batch_is_kept_with_the_sampled_traces_it_links_to(settings: ServiceSettings) -> None:
+    none_of_our_own = settings.telemetry.model_copy(update={"sampling_ratio": 0.0})
+    quiet = settings.model_copy(update={"telemetry": none_of_our_own})
+    tracer = _tracers(quiet, Resource.get_empty()).get_tracer("test")
+    event = SpanContext(int(TRACE_ID, 16), int(PARENT, 16), True, TraceFlags(TraceFlags.SAMPLED))
+
+    assert tracer.start_span("batch", links=[Link(event)]).is_recording()
+    assert not tracer.start_span("begun here").is_recording()
 
 
 def counted(measured: str, name: str, *labels: str) -> bool:
@@ -130,10 +115,3 @@ def counted(measured: str, name: str, *labels: str) -> bool:
         line.startswith(name) and all(label in line for label in labels)
         for line in measured.splitlines()
     )
-
-
-def spans(collector: Collector, count: int) -> list[Span]:
-    deadline = time.monotonic() + 5
-    while len(collector.spans) < count:
-        assert time.monotonic() < deadline, "the spans did not arrive"
-    return sorted(collector.spans, key=lambda span: span.start_time_unix_nano)

@@ -32,17 +32,6 @@ async def test_a_path_may_have_any_depth(shop: Any, handler: Any, mounted: Any) 
     assert call.request.name == "files/a/b/c.txt"
 
 
-async def test_the_app_may_say_more_to_the_service(shop: Any, handler: Any, mounted: Any) -> None:
-    client = mounted(
-        {shop.service: handler}, metadata=lambda headers: [("traceparent", "00-of-this-span-01")]
-    )
-
-    await client("GET", "/v1/orders/7", traceparent="00-of-the-client-01")
-
-    [call] = handler.calls
-    assert call.metadata == {"traceparent": "00-of-this-span-01"}
-
-
 async def test_the_app_renders_what_breaks_a_stream(shop: Any, handler: Any, mounted: Any) -> None:
     def problem(headers: Mapping[bytes, bytes], error: Exception) -> Mapping[str, str]:
         return {"title": f"it broke: {error}", "of": headers[b"x-trip"].decode()}

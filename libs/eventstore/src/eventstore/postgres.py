@@ -27,6 +27,7 @@ from eventstore.store import (
     WrongVersion,
     refuse_future,
 )
+from eventstore.telemetry import calling
 from kernel.clock import Clock, SystemClock
 from kernel.ids import IdGenerator, Uuid7
 
@@ -70,7 +71,7 @@ class PostgresEventStore(Generic[E]):
         self._appended = appended
 
     async def read(self, tenant: str, stream: StreamId, *, key: str = "") -> Stream[E]:
-        rows = await self._rows(READ, self.log, tenant, stream, key)
+        rows = await self._rows("es.read", READ, self.log, tenant, stream, key)
         used = _used(rows[0][7:])
         events = tuple(self._recorded(row[:7]) for row in rows if row[0] is not None)
         return Stream(used.stream if used else stream, events, used)
@@ -96,6 +97,7 @@ class PostgresEventStore(Generic[E]):
         )
         try:
             ((shard, pos, version, replayed),) = await self._rows(
+                "es.append",
                 APPEND,
                 self.log,
                 metadata.tenant,
@@ -120,16 +122,24 @@ class PostgresEventStore(Generic[E]):
         return Appended(version, Position(self.log, shard, pos), replayed)
 
     async def next_number(self, tenant: str, series: str) -> int:
-        ((number,),) = await self._rows(NEXT_NUMBER, tenant, series)
+        ((number,),) = await self._rows("es.next_number", NEXT_NUMBER, tenant, series)
         return int(number)
 
-    async def _rows(self, query: LiteralString, *parameters: object) -> list[tuple[Any, ...]]:
+    async def _rows(
+        self, procedure: str, query: LiteralString, *parameters: object
+    ) -> list[tuple[Any, ...]]:
         try:
-            async with self._pool.connection() as connection:
-                cursor = await connection.execute(query, parameters, binary=True)
-                return await cursor.fetchall()
+            with calling(procedure, self.log):
+                return await self._fetched(query, parameters)
         except OperationalError as error:
             raise StoreUnavailable("the event store does not answer") from error
+
+    async def _fetched(
+        self, query: LiteralString, parameters: Sequence[object]
+    ) -> list[tuple[Any, ...]]:
+        async with self._pool.connection() as connection:
+            cursor = await connection.execute(query, parameters, binary=True)
+            return await cursor.fetchall()
 
     def _recorded(self, row: Sequence[Any]) -> Recorded[E]:
         version, kind, occurred_at, recorded_at, event_id, data, meta = row

@@ -36,6 +36,8 @@ class Effects:
         self._clock = clock or SystemClock()
         self._labels = {"bayline.consumer": name}
         self._parks: bool | None = None
+        for counter in (PARKED, UNKNOWN):
+            counter.add(0, self._labels)  # so that the first one is seen as a rise
 
     def placed(self) -> None:
         """Partitions changed hands: whoever had them may have parked some of their streams."""

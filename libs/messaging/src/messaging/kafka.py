@@ -6,11 +6,10 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Protocol, TypeAlias
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
-from opentelemetry.trace import SpanKind
 
 from messaging.envelope import PARTITIONS, Envelope, Undecodable, envelope_of, headers_of
 from messaging.failpoint import hit
-from messaging.telemetry import TRACER
+from messaging.telemetry import publishing
 
 CLOSE_SECONDS = 5.0
 ACKNOWLEDGE_MILLISECONDS = 10_000
@@ -85,8 +84,7 @@ async def _close(kafka: AIOKafkaProducer) -> None:
 
 
 async def _publish(kafka: AIOKafkaProducer, envelopes: Sequence[Envelope]) -> None:
-    with TRACER.start_as_current_span("publish", kind=SpanKind.PRODUCER) as span:
-        span.set_attributes({"bayline.log": envelopes[0].topic, "bayline.records": len(envelopes)})
+    with publishing(envelopes):
         half = len(envelopes) // 2
         sent = [await _send(kafka, envelope) for envelope in envelopes[:half]]
         await hit("relay.mid_produce")

@@ -1,32 +1,23 @@
-"""What the relay and the consumers report.
+"""What the relay and the consumers report; docs/telemetry.md says what each is for.
 
-| name | kind | unit | attributes |
-|---|---|---|---|
-| `publish` | span, producer | | `bayline.log`, `bayline.records` |
-| `consume <record>` | span, consumer | | `bayline.consumer`, `bayline.records` |
-| `bayline.outbox.age` | gauge | s | `bayline.log`: age of the oldest event not yet in Kafka |
-| `bayline.consumer.lag` | gauge | {record} | `bayline.consumer`: records in Kafka not yet applied |
-| `bayline.consumer.lag.time` | gauge | s | `bayline.consumer`: age of the last applied event, 0 without lag |
-| `bayline.projection.delay` | histogram | s | `bayline.consumer`: from the store to the read model |
-| `bayline.consumer.parked` | counter | {event} | `bayline.consumer` |
-| `bayline.consumer.unknown` | counter | {event} | `bayline.consumer`: skipped, a rebuild is needed |
-
-One event continues the trace of its command; several events link to theirs.
+One event continues the trace of its command. Several events have a span of their own, which links
+to the traces of all that are sampled; it is one trace more, and a sampled trace is never lost in it.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from opentelemetry import metrics, trace
 from opentelemetry.context import Context
-from opentelemetry.trace import Link, Span, SpanKind
+from opentelemetry.trace import Link, SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from messaging.envelope import Envelope
 
-MAX_LINKS = 32
+SAMPLED = tuple("13579bdf")  # the last bit of a traceparent
+NOTHING = nullcontext()
 
-TRACER = trace.get_tracer("bayline.messaging")
+_TRACER = trace.get_tracer("bayline.messaging")
 _METER = metrics.get_meter("bayline.messaging")
 _W3C = TraceContextTextMapPropagator()
 
@@ -42,23 +33,85 @@ PARKED = _METER.create_counter("bayline.consumer.parked", unit="{event}")
 UNKNOWN = _METER.create_counter("bayline.consumer.unknown", unit="{event}")
 
 
-@contextmanager
-def consuming(consumer: str, envelopes: Sequence[Envelope]) -> Iterator[Span]:
-    name = envelopes[0].topic.rpartition(".")[2] if envelopes else "nothing"
-    alone = len(envelopes) == 1
-    with TRACER.start_as_current_span(
-        f"consume {name}",
-        _context(envelopes[0]) if alone else Context(),
-        kind=SpanKind.CONSUMER,
-        links=None if alone else [_link(each) for each in envelopes[:MAX_LINKS]],
-        attributes={"bayline.consumer": consumer, "bayline.records": len(envelopes)},
-    ) as span:
-        yield span
+def publishing(envelopes: Sequence[Envelope]) -> AbstractContextManager[None]:
+    operation = {"messaging.operation.name": "publish", "messaging.operation.type": "send"}
+    return _handling(envelopes, SpanKind.PRODUCER, operation)
 
 
-def _context(envelope: Envelope) -> Context:
+def consuming(consumer: str, envelopes: Sequence[Envelope]) -> AbstractContextManager[None]:
+    operation = {
+        "messaging.operation.name": "consume",
+        "messaging.operation.type": "process",
+        "messaging.consumer.group.name": consumer,
+    }
+    return _handling(envelopes, SpanKind.CONSUMER, operation)
+
+
+def is_traced(envelope: Envelope) -> bool:
+    """Whether its command is sampled, and there is somewhere to send spans to."""
+    return envelope.traceparent.endswith(SAMPLED) and not isinstance(
+        trace.get_tracer_provider(), trace.ProxyTracerProvider
+    )
+
+
+def context_of(envelope: Envelope) -> Context:
     return _W3C.extract({"traceparent": envelope.traceparent}, Context())
 
 
+def attributes_of(envelope: Envelope) -> Mapping[str, str]:
+    return {
+        "messaging.system": "kafka",
+        "messaging.destination.name": envelope.topic,
+        "messaging.destination.partition.id": str(envelope.partition),
+        "messaging.message.id": envelope.event_id,
+    }
+
+
+def _handling(
+    envelopes: Sequence[Envelope], kind: SpanKind, operation: Mapping[str, str]
+) -> AbstractContextManager[None]:
+    traced = [envelope for envelope in envelopes if is_traced(envelope)]
+    if not traced:
+        return NOTHING
+    if len(envelopes) == 1:
+        return _span(kind, context_of(traced[0]), (), {**attributes_of(traced[0]), **operation})
+    links = [_link(envelope) for envelope in traced]
+    return _span(kind, Context(), links, {**_batch(envelopes), **operation})
+
+
+def _batch(envelopes: Sequence[Envelope]) -> dict[str, str | int]:
+    """A consumer of several topics gets them mixed: then the batch has no destination."""
+    batch: dict[str, str | int] = {
+        "messaging.system": "kafka",
+        "messaging.batch.message_count": len(envelopes),
+    }
+    topics = {envelope.topic for envelope in envelopes}
+    return batch | {"messaging.destination.name": topics.pop()} if len(topics) == 1 else batch
+
+
+@contextmanager
+def _span(
+    kind: SpanKind, parent: Context, links: Sequence[Link], attributes: Mapping[str, str | int]
+) -> Iterator[None]:
+    """Of an error its kind is told, not its words: they may quote what is personal."""
+    parts = ("messaging.operation.name", "messaging.destination.name")
+    name = " ".join(str(attributes[part]) for part in parts if part in attributes)
+    with _TRACER.start_as_current_span(
+        name,
+        parent,
+        kind=kind,
+        links=links,
+        attributes=attributes,
+        record_exception=False,
+        set_status_on_exception=False,
+    ) as span:
+        try:
+            yield
+        except Exception as error:
+            span.set_attribute("error.type", type(error).__name__)
+            span.set_status(Status(StatusCode.ERROR))
+            raise
+
+
 def _link(envelope: Envelope) -> Link:
-    return Link(trace.get_current_span(_context(envelope)).get_span_context())
+    return Link(trace.get_current_span(context_of(envelope)).get_span_context())

@@ -4,7 +4,7 @@ import asyncio
 import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, NoReturn, TypeAlias
 
@@ -93,7 +93,7 @@ class Calls(grpc.aio.ServerInterceptor):
         self._policies = policies
         self._means = means
         self._ids = ids
-        self._span: Callable[[str, str], Any] = telemetry.serving if traces else _no_span
+        self._span = telemetry.serving if traces else telemetry.untraced
         self._meters = telemetry.CallMeters()
         self._handlers: dict[str, Handler] = {}
         self.methods: dict[str, Method] = {}
@@ -158,11 +158,8 @@ class Calls(grpc.aio.ServerInterceptor):
         call = Call(method.path, self._means, self._correlation_id(metadata))
         context.begin(call)
         try:
-            with self._span(method.path, _traceparent(metadata)) as call.traceparent:
+            with self._span(call, _traceparent(metadata)), _cancellable(call):
                 yield call
-        except (asyncio.CancelledError, GeneratorExit):
-            call.code = "CANCELLED"
-            raise
         finally:
             self._meters.record(
                 method.path,
@@ -218,7 +215,6 @@ class Calls(grpc.aio.ServerInterceptor):
         correlation = ("bayline-correlation-id", call.correlation_id)
         if answer is None:
             call.code = grpc.StatusCode.INTERNAL.name
-            telemetry.mark_failed(type(error).__name__)
             log.error("call_failed", exc_info=error)
             await servicer_context.abort(grpc.StatusCode.INTERNAL, "internal error", (correlation,))
         kind = errors.kind_of(answer)
@@ -229,6 +225,15 @@ class Calls(grpc.aio.ServerInterceptor):
         status = errors.status_of(answer, self._service)
         details = (errors.DETAILS, status.SerializeToString())
         await servicer_context.abort(code, status.message, (correlation, details))
+
+
+@contextmanager
+def _cancellable(call: Call) -> Iterator[None]:
+    try:
+        yield
+    except (asyncio.CancelledError, GeneratorExit):
+        call.code = "CANCELLED"
+        raise
 
 
 def _as_refusal(error: Exception) -> DomainError | None:
@@ -257,10 +262,6 @@ def _metadata(servicer_context: Context) -> Mapping[str, str]:
 def _traceparent(metadata: Mapping[str, str]) -> str:
     given = metadata.get("traceparent", "")
     return given if TRACEPARENT.fullmatch(given) else ""
-
-
-def _no_span(_: str, traceparent: str) -> "nullcontext[str]":
-    return nullcontext(traceparent)
 
 
 def _for_tenant(caller: Caller, metadata: Mapping[str, str]) -> Caller:

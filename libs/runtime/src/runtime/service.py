@@ -18,7 +18,7 @@ from pydantic import SecretStr
 
 from kernel.clock import Clock, SystemClock
 from kernel.ids import IdGenerator, Uuid7
-from runtime import database, logs
+from runtime import database, logs, usage
 from runtime.admin import Check, Probes, served
 from runtime.calls import Calls, Wait
 from runtime.context import Means
@@ -28,6 +28,7 @@ from runtime.policy import Policies
 from runtime.positions import Seals
 from runtime.settings import EventSourcedSettings, ServiceSettings, SettingsT, load
 from runtime.telemetry import Telemetry
+from runtime.usage import LoopLag
 from runtime.workload import WorkloadTokens
 
 EVENT_LOG_POLICIES = "bayline/event/v1/policies.cedar"
@@ -50,6 +51,7 @@ class Service:
 
     def __init__(self, settings: ServiceSettings, *, traces: bool = False) -> None:
         self.name = settings.service()
+        self.traces = traces  # whether spans go anywhere; where they do not, none are made
         self.settings = settings
         self.clock: Clock = SystemClock()
         self.ids: IdGenerator = Uuid7()
@@ -58,9 +60,8 @@ class Service:
         self.port = 0  # of gRPC, once started
         self.admin_port = 0
         self._stack = AsyncExitStack()
-        self._tasks: list[Task] = []
+        self._tasks: list[Task] = [LoopLag()]
         self._running: dict[asyncio.Task[None], Task] = {}
-        self._traces = traces
         self._ended = asyncio.Event()
         self._failed = False
 
@@ -72,6 +73,7 @@ class Service:
     ) -> database.Pool:
         """A pool whose database must answer for the service to be ready."""
         pool = await self.enter(database.pool(dsn, limits=limits))
+        self._stack.enter_context(usage.observed(name, pool))
 
         async def answers() -> None:
             async with pool.connection(timeout=1) as connection:
@@ -134,7 +136,7 @@ class Service:
         assert isinstance(self.settings, EventSourcedSettings)
         key = self.settings.fingerprint_key.get_secret_value()
         means = Means(self.clock, self.seals, key)
-        return Calls(self.name, self.verifier, self.policies, means, self.ids, traces=self._traces)
+        return Calls(self.name, self.verifier, self.policies, means, self.ids, traces=self.traces)
 
     @cached_property
     def _grpc(self) -> Server:

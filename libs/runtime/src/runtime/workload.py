@@ -18,6 +18,7 @@ from grpc.aio import (
 from kernel.errors import Unavailable
 from runtime import context
 from runtime.settings import Workload
+from runtime.telemetry import current_traceparent
 
 Request = TypeVar("Request")
 Response = TypeVar("Response")
@@ -106,6 +107,7 @@ def _causes() -> dict[str, str]:
             causes["bayline-tenant"] = call.caller.tenant
     else:
         causes = {}
+    causes["traceparent"] = causes.get("traceparent") or current_traceparent()
     return {name: value for name, value in causes.items() if value}
 
 

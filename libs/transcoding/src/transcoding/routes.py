@@ -50,15 +50,13 @@ def mount(
     app: FastAPI,
     services: Mapping[ServiceDescriptor, Handler],
     *,
-    metadata: Callable[[http.Headers], Metadata] = http.forwarded,
     problem: Problem = plain_problem,
     heartbeat: float = streams.HEARTBEAT_SECONDS,
 ) -> None:
     """Routes of all services, those without variables first.
 
-    `metadata` turns request headers into gRPC metadata. `problem` renders an error that
-    comes after the first byte of a stream, knowing the request's headers; any other error
-    reaches the app's handlers.
+    `problem` renders an error that comes after the first byte of a stream, knowing the
+    request's headers; any other error reaches the app's handlers.
     """
     by_pattern: dict[str, dict[str, Endpoint]] = {}
     found = sorted(bindings(services), key=lambda binding: len(binding.variables))
@@ -67,7 +65,7 @@ def mount(
         if binding.verb in endpoints:
             raise ValueError(f"{binding.verb} {binding.path} is bound twice")
         handler = services[binding.method.containing_service]
-        endpoints[binding.verb] = Endpoint(binding, handler, metadata, problem, heartbeat)
+        endpoints[binding.verb] = Endpoint(binding, handler, problem, heartbeat)
     app.router.routes.extend(PathRoute(each, ends) for each, ends in by_pattern.items())
 
 
@@ -108,7 +106,6 @@ class Endpoint:
         self,
         binding: Binding,
         handler: Handler,
-        metadata: Callable[[http.Headers], Metadata],
         problem: Problem,
         heartbeat: float,
     ) -> None:
@@ -116,7 +113,6 @@ class Endpoint:
         self.binding = binding
         self._method = method
         self._handler = handler
-        self._metadata = metadata
         self._problem = problem
         self._heartbeat = heartbeat
         self._new = GetMessageClass(method.input_type)
@@ -138,7 +134,7 @@ class Endpoint:
 
     async def _call(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = dict(scope["headers"])
-        metadata = self._metadata(headers)
+        metadata = http.forwarded(headers)
         request = self._new()
         if self._takes_body or self.binding.body:
             await self._read_body(request, headers, Request(scope, receive))

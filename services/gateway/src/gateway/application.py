@@ -13,7 +13,7 @@ from gateway.edge import Edge
 from gateway.operations import mount_probes
 from gateway.problems import Problems
 from gateway.settings import Settings
-from gateway.telemetry import Measured, forwarded
+from gateway.telemetry import Measured
 from kernel.ids import IdGenerator
 from runtime.admin import Probes
 from transcoding.handlers import Handler
@@ -51,13 +51,15 @@ def build(
     services: Mapping[ServiceDescriptor, Handler],
     probes: Probes,
     ids: IdGenerator,
+    *,
+    traces: bool = False,
 ) -> ASGIApp:
     """Nobody writes a route by hand: all of /v1 comes from the descriptors."""
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, telemetry=OURS_ALONE)
     entries = problems.catalogue()
     rendered = Problems(settings.http.public_base, entries)
     problems.install(app, rendered)
-    mount(app, services, metadata=forwarded, problem=rendered.of_stream)
+    mount(app, services, problem=rendered.of_stream)
     mount_probes(app, probes)
     contract = openapi.build(services, entries, settings.login)
     docs.mount(app, contract, entries, settings.login)
@@ -70,7 +72,7 @@ def build(
         max_age=600,
     )
     return Edge(
-        Measured(app),
+        Measured(app, traces=traces),
         ids=ids,
         body_limit=settings.http.body_limit_bytes,
         https=settings.http.public_base.startswith("https:"),

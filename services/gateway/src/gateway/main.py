@@ -15,6 +15,7 @@ from gateway.live.hub import Hub
 from gateway.live.source import Source
 from gateway.live.streams import Streams
 from gateway.settings import Settings
+from gateway.telemetry import Traced
 from runtime.policy import Policies
 from runtime.service import Service
 from transcoding.handlers import GrpcHandler, Handler
@@ -52,7 +53,7 @@ async def main(settings: Settings, service: Service) -> None:
     hub = Hub(settings.kafka.bootstrap, list(channels))
     streams = Streams(hub, Source(channels), service.seals, policies, service.clock)
     handlers: dict[ServiceDescriptor, Handler] = {
-        descriptor: GrpcHandler(service.channel(name)) for name, descriptor in PEERS.items()
+        descriptor: _peer(service, name) for name, descriptor in PEERS.items()
     }
     handlers[OWN] = streams
     app = application.build(
@@ -60,7 +61,13 @@ async def main(settings: Settings, service: Service) -> None:
         {each: Guarded(handler, service.verifier, policies) for each, handler in handlers.items()},
         service.probes,
         service.ids,
+        traces=service.traces,
     )
     service.ready("live-tail", hub.check)
     service.run(hub)
     service.run(HttpServer(app, settings.http))
+
+
+def _peer(service: Service, name: str) -> Handler:
+    handler = GrpcHandler(service.channel(name))
+    return Traced(handler, service.settings.peers[name]) if service.traces else handler

@@ -25,6 +25,7 @@ from gateway.live import frames
 from gateway.live.cursor import Cursor
 from gateway.live.hub import Hub, Watcher
 from gateway.live.source import Source
+from gateway.telemetry import delivering
 from kernel.clock import Clock
 from runtime.identity import Caller, TokenExpired
 from runtime.policy import Policies
@@ -170,7 +171,8 @@ class Streams:
                 continue
             event = frames.of_envelope(envelope)
             if wanted(event):
-                yield frames.frame(event, cursor.sealed(self.seals, who.tenant))
+                with delivering(envelope, self.clock):
+                    yield frames.frame(event, cursor.sealed(self.seals, who.tenant))
 
 
 def _visible(who: Caller, site: str, stream: str) -> Wanted:
