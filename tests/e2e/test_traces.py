@@ -1,0 +1,216 @@
+"""A thousand commands, each followed by its trace to everybody who learns of it."""
+
+import asyncio
+import json
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+from urllib.request import urlopen
+
+import aiohttp
+import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from devstack import topology
+from devstack.api import Api
+from devstack.demo import Demo
+from devstack.ports import HOST
+from devstack.stack import Stack
+from messaging.envelope import PARTITIONS, Envelope, envelope_of
+from testkit.collector import Collector, Seen, collecting
+from testkit.servers import own_stack
+
+COMMANDS = 1_000
+JOBS = "bayline.workshop.v1.JobEvent"
+READERS = {  # of each topic: the consumers that project it or react to it
+    JOBS: {
+        "workshop.job-list",
+        "workshop.certifications",
+        "vehicle.service-history",
+        "technician.workload",
+    },
+    "bayline.workshop.v1.SiteEvent": {"workshop.site-list"},
+    "bayline.vehicle.v1.VehicleEvent": {"vehicle.vehicle-list", "workshop.fleet"},
+    "bayline.technician.v1.TechnicianEvent": {
+        "technician.roster",
+        "workshop.roster",
+        "workshop.certifications",
+    },
+}
+PATIENCE_SECONDS = 40
+
+
+class Noting(Api):
+    """Remembers the keys of commands that were accepted."""
+
+    accepted: list[str]
+
+    async def post(self, path: str, body: Mapping[str, Any], *, key: str) -> Any:
+        answer = await Api.post(self, path, body, key=key)
+        self.accepted.append(key)
+        return answer
+
+
+class NotingDemo(Demo):
+    accepted: list[str]
+
+    def api(self, tenant: str, *roles: str, **person: Any) -> Api:
+        api = Demo.api(self, tenant, *roles, **person)
+        noting = Noting(api.session, api.base, api.token)
+        noting.accepted = self.accepted
+        return noting
+
+
+@dataclass(slots=True)
+class Run:
+    """What was done, and all that anybody saw of it."""
+
+    collector: Collector
+    accepted: list[str] = field(default_factory=list)  # keys of commands
+    events: dict[str, list[Envelope]] = field(default_factory=dict)  # by key, as published
+    delivered: set[str] = field(default_factory=set)  # ids of events
+    scraped: dict[str, str] = field(default_factory=dict)  # metrics, by service
+
+    def missing(self) -> dict[str, set[str]]:
+        """By key of a command: where its trace was not seen."""
+        seen: defaultdict[str, set[str]] = defaultdict(set)
+        for span in list(self.collector.spans):
+            for trace in span.traces:
+                seen[trace].add(_station(span))
+        found = {key: _stations(self.events[key]) - seen[self.trace(key)] for key in self.accepted}
+        return {key: stations for key, stations in found.items() if stations}
+
+    def trace(self, key: str) -> str:
+        return self.events[key][0].traceparent.split("-")[1]
+
+
+def _station(span: Seen) -> str:
+    attributes = span.attributes
+    match span.kind:
+        case "PRODUCER":
+            return f"published {attributes['messaging.destination.name']}"
+        case "CONSUMER" if "messaging.consumer.group.name" in attributes:
+            return f"consumed {attributes['messaging.consumer.group.name']}"
+        case "CONSUMER":
+            return f"delivered {attributes['messaging.message.id']}"
+        case _ if "http.request.method" in attributes:
+            return "requested"
+        case _ if "db.system.name" in attributes:
+            return span.name
+        case _:
+            return {"CLIENT": "called", "SERVER": "served"}[span.kind]
+
+
+def _stations(events: list[Envelope]) -> set[str]:
+    topics = {event.topic for event in events}
+    return (
+        {"requested", "called", "served", "es.read", "es.append"}
+        | {f"published {topic}" for topic in topics}
+        | {f"consumed {reader}" for topic in topics for reader in READERS[topic]}
+        | {f"delivered {event.event_id}" for event in events if event.topic == JOBS}
+    )
+
+
+@pytest.fixture(scope="module")
+def run() -> Iterator[Run]:
+    with collecting() as collector, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint)
+        patch.setenv("OTEL_BSP_SCHEDULE_DELAY", "500")
+        patch.setenv("OTEL_BSP_MAX_QUEUE_SIZE", "16384")
+        for service in topology.SERVICES:
+            patch.setenv(f"{service.prefix}TELEMETRY__SAMPLING_RATIO", "1")
+        with own_stack() as stack:
+            run = Run(collector)
+            asyncio.run(_drive(run, stack))
+            run.scraped = {each.name: _scrape(stack, each) for each in topology.SERVICES}
+        yield run
+
+
+async def _drive(run: Run, stack: Stack) -> None:
+    async with aiohttp.ClientSession() as session, asyncio.TaskGroup() as tasks:
+        demo = NotingDemo(session, stack, Random(1), "traced", lambda: None)
+        demo.accepted = run.accepted
+        managers = [demo.api(tenant, "service_manager") for tenant in ("acme", "polaris")]
+        ready = [asyncio.Event() for _ in managers]
+        watching = [
+            tasks.create_task(_watch(api, begun, run.delivered))
+            for api, begun in zip(managers, ready, strict=True)
+        ]
+        for begun in ready:
+            await begun.wait()
+        await demo.fleet()
+        await demo.jobs()
+        run.events = await _published(stack)
+        await _until(lambda: not run.missing())
+        for watcher in watching:
+            watcher.cancel()
+
+
+async def _watch(manager: Api, ready: asyncio.Event, delivered: set[str]) -> None:
+    """As a browser does: server-sent events, from now on."""
+    headers = {"authorization": f"Bearer {manager.token}", "accept": "text/event-stream"}
+    endless = aiohttp.ClientTimeout(total=None)
+    stream = manager.session.get(f"{manager.base}/v1/jobs:stream", headers=headers, timeout=endless)
+    async with stream as answer:
+        async for line in answer.content:
+            if line.startswith(b"data: "):
+                ready.set()
+                delivered.add(json.loads(line[6:])["eventId"])
+
+
+async def _published(stack: Stack) -> dict[str, list[Envelope]]:
+    """All events in Kafka, by the command that caused them."""
+    consumer: Any = AIOKafkaConsumer(bootstrap_servers=stack.parts.environments.bootstrap)
+    found: defaultdict[str, list[Envelope]] = defaultdict(list)
+    await consumer.start()
+    try:
+        partitions = [TopicPartition(each, n) for each in READERS for n in range(PARTITIONS)]
+        consumer.assign(partitions)
+        await consumer.seek_to_beginning()
+        ends = await consumer.end_offsets(partitions)
+        while any([await consumer.position(each) < ends[each] for each in partitions]):
+            for records in (await consumer.getmany(timeout_ms=500)).values():
+                for event in map(envelope_of, records):
+                    found[event.causation_id].append(event)
+    finally:
+        await consumer.stop()
+    return found
+
+
+def _scrape(stack: Stack, service: topology.Service) -> str:
+    port = service.admin_port + stack.parts.environments.offset
+    with urlopen(f"http://{HOST}:{port}/metrics", timeout=10) as answer:
+        return str(answer.read().decode())
+
+
+async def _until(condition: Callable[[], bool]) -> None:
+    """At the deadline it goes on: the test then shows what is missing."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while not condition():  # noqa: ASYNC110 -- spans arrive over HTTP: nobody sets an event
+                await asyncio.sleep(0.5)
+
+
+def test_each_of_a_thousand_commands_is_traced_to_everybody_who_learns_of_it(run: Run) -> None:
+    traces = {run.trace(key) for key in run.accepted}
+
+    assert len(run.accepted) >= COMMANDS
+    assert len(traces) == len(run.accepted)
+    assert run.missing() == {}
+    assert run.delivered >= {
+        event.event_id for key in run.accepted for event in run.events[key] if event.topic == JOBS
+    }
+
+
+def test_every_step_hangs_on_the_one_before_it(run: Run) -> None:
+    steps = ("requested", "called", "served", "es.append")
+    found = {(span.trace_id, _station(span)): span for span in run.collector.spans}
+    alike = Counter((span.trace_id, _station(span)) for span in run.collector.spans)
+
+    for trace in map(run.trace, run.accepted):
+        spans = [found[trace, step] for step in steps]
+        assert [alike[trace, step] for step in steps[:3]] == [1, 1, 1]
+        assert [span.parent_id for span in spans] == ["", *(span.span_id for span in spans[:3])]
