@@ -1,11 +1,16 @@
 """A thousand commands, each followed by its trace to everybody who learns of it."""
 
 import asyncio
+import importlib
+import inspect
 import json
+import pkgutil
+import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from random import Random
 from typing import Any
 from urllib.request import urlopen
@@ -13,12 +18,18 @@ from urllib.request import urlopen
 import aiohttp
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from opentelemetry.semconv import attributes as stable
+from opentelemetry.semconv._incubating import attributes as incubating
+from prometheus_client import Metric
+from prometheus_client.parser import text_string_to_metric_families
 
 from devstack import topology
 from devstack.api import Api
-from devstack.demo import Demo
+from devstack.demo import NAMES, PLANS, VEHICLES, Demo
 from devstack.ports import HOST
 from devstack.stack import Stack
+from devstack.stories import TROUBLES
+from devstack.vins import vin
 from messaging.envelope import PARTITIONS, Envelope, envelope_of
 from testkit.collector import Collector, Seen, collecting
 from testkit.servers import own_stack
@@ -41,6 +52,9 @@ READERS = {  # of each topic: the consumers that project it or react to it
     },
 }
 PATIENCE_SECONDS = 40
+MOST_SERIES = 2_000
+REGISTRY = Path(__file__).parents[2] / "docs/telemetry.md"
+ON_FAILURE = {"error_type", "error.type", "db.response.status_code"}  # a run may have none
 
 
 class Noting(Api):
@@ -214,3 +228,114 @@ def test_every_step_hangs_on_the_one_before_it(run: Run) -> None:
         spans = [found[trace, step] for step in steps]
         assert [alike[trace, step] for step in steps[:3]] == [1, 1, 1]
         assert [span.parent_id for span in spans] == ["", *(span.span_id for span in spans[:3])]
+
+
+def test_the_registry_lists_the_metrics_that_the_processes_report(run: Run) -> None:
+    listed = {row[0]: row[1:6] for row in _registry("Metrics")}
+    reported = _reported(run.scraped)
+
+    assert set(listed) == set(reported)
+    for metric, (kind, unit, of, labels, says) in listed.items():
+        assert (kind, of, says) == reported[metric][:3], metric
+        _agree(set(labels.split()), reported[metric][3], metric)
+        assert [f"_{each}" in metric for each in ("seconds", "bytes")] == [
+            unit == each for each in ("s", "bytes")
+        ], metric
+
+
+def test_no_metric_comes_twice_and_none_tells_whose_it_is(run: Run) -> None:
+    for text in run.scraped.values():
+        names = [family.name for family in text_string_to_metric_families(text)]
+        series = [line for line in text.splitlines() if not line.startswith(("#", "target_info"))]
+        assert sorted(names) == sorted(set(names))
+        assert len(series) < MOST_SERIES
+        assert not re.search(r"acme|polaris|[0-9a-f]{8}-[0-9a-f]{4}-", "\n".join(series))
+
+
+def test_the_registry_lists_the_spans_that_the_processes_send(run: Run) -> None:
+    listed = {tuple(row[:3]): set(row[3].split()) for row in _registry("Spans")}
+    sent: defaultdict[tuple[str, ...], set[str]] = defaultdict(set)
+    for span in run.collector.spans:
+        [row] = [row for row in listed if _is_row_of(span, row)]
+        sent[row] |= set(span.attributes)
+
+    assert set(sent) == set(listed)
+    for row, names in sent.items():
+        _agree(listed[row], names, row)
+
+
+def test_spans_speak_the_semantic_conventions(run: Run) -> None:
+    spoken = {name for span in run.collector.spans for name in span.attributes}
+
+    assert {name for name in spoken if not name.startswith("bayline.")} <= _conventions()
+
+
+def test_no_span_tells_what_people_typed_or_who_they_are(run: Run) -> None:
+    private = [*NAMES, *(trouble.complaint for trouble in TROUBLES), "acme", "polaris"]
+    for number, plan in enumerate(PLANS):
+        for each in range(number * 100, number * 100 + VEHICLES // len(PLANS)):
+            private += [vin(Random(f"{plan.code}{each}")), f"{plan.code[0]}-BL {1000 + each}"]
+    found = re.compile("|".join(map(re.escape, private)).encode())
+
+    assert [span.name for span in run.collector.spans if found.search(span.raw)] == []
+
+
+def _registry(heading: str) -> list[list[str]]:
+    """The rows of the table under a heading, without the backticks."""
+    section = REGISTRY.read_text().split(f"## {heading}\n")[1].split("\n## ")[0]
+    rows = [line.strip("| ").split("|") for line in section.splitlines() if line.startswith("| `")]
+    return [[cell.strip().replace("`", "") for cell in row] for row in rows]
+
+
+def _agree(listed: set[str], seen: set[str], what: object) -> None:
+    assert listed >= seen >= listed - ON_FAILURE, what
+
+
+def _reported(scraped: Mapping[str, str]) -> dict[str, tuple[str, str, str, set[str]]]:
+    """Type, whose it is, what it says, and labels; by the name of each metric."""
+    found: dict[str, list[Metric]] = defaultdict(list)
+    services: dict[str, set[str]] = defaultdict(set)
+    for service, text in scraped.items():
+        for family in text_string_to_metric_families(text):
+            name = family.name + "_total" * (family.type == "counter")
+            found[name].append(family)
+            services[name].add(service)
+    return {
+        name: (
+            families[0].type,
+            _whose(services[name]),
+            families[0].documentation,
+            {label for each in families for sample in each.samples for label in sample.labels}
+            - {"le"},
+        )
+        for name, families in found.items()
+    }
+
+
+def _whose(services: set[str]) -> str:
+    everyone = {service.name for service in topology.SERVICES}
+    names = {frozenset(everyone): "all", frozenset({"gateway"}): "gateway"}
+    return names.get(frozenset(services)) or (
+        "services" if services == everyone - {"gateway"} else ""
+    )
+
+
+def _is_row_of(span: Seen, row: tuple[str, ...]) -> bool:
+    """`<topic>` stands for any; a batch of several topics has none."""
+    name, kind, of = row
+    of_gateway = (span.service == "gateway") == (of == "gateway")
+    pattern = re.sub(r"<[^>]+>", r"[^ ]+", re.escape(name).replace(r"\ <topic>", "( <topic>)?"))
+    return span.kind == kind and of_gateway and bool(re.fullmatch(pattern, span.name))
+
+
+def _conventions() -> set[str]:
+    """Every attribute of the installed conventions that is not deprecated, stable or not yet."""
+    names = [
+        f"{package.__name__}.{found.name}"
+        for package in (stable, incubating)
+        for found in pkgutil.iter_modules(package.__path__)
+    ]
+    sources = "".join(inspect.getsource(importlib.import_module(name)) for name in names)
+    return set(
+        re.findall(r'^[A-Z_]+: Final = "([^"]+)"\n"""\n(?!Deprecated)', sources, re.MULTILINE)
+    )

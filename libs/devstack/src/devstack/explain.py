@@ -8,6 +8,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from bayline.event.v1.metadata_pb2 import Metadata
 from devstack import consumers, show
 from devstack.failure import StackFailure
 from devstack.stack import Stack
@@ -36,6 +37,7 @@ def _show(what: Whereabouts) -> None:
     grid.add_row("stream", f"{event.tenant}/{event.stream}, version {event.ver}")
     grid.add_row("store", f"{event.log}, shard {event.shard}, pos {event.pos}, epoch {event.epoch}")
     grid.add_row("times", f"occurred {event.occurred_at}, recorded {event.recorded_at}")
+    grid.add_row("trace", Metadata.FromString(event.meta).traceparent or "none")
     grid.add_row("bytes", f"{len(event.data)} of data, {len(event.meta)} of meta")
     grid.add_row("hash", f"{event.hash.hex()}  {_chain(what)}")
     grid.add_row("topic", _topic(what))

@@ -21,16 +21,31 @@ _TRACER = trace.get_tracer("bayline.messaging")
 _METER = metrics.get_meter("bayline.messaging")
 _W3C = TraceContextTextMapPropagator()
 
-OUTBOX_AGE = _METER.create_gauge("bayline.outbox.age", unit="s")
-LAG = _METER.create_gauge("bayline.consumer.lag", unit="{record}")
-LAG_TIME = _METER.create_gauge("bayline.consumer.lag.time", unit="s")
+OUTBOX_AGE = _METER.create_gauge(
+    "bayline.outbox.age", unit="s", description="age of the oldest event that is not in Kafka yet"
+)
+LAG = _METER.create_gauge(
+    "bayline.consumer.lag", unit="{record}", description="records in Kafka that are not applied yet"
+)
+LAG_TIME = _METER.create_gauge(
+    "bayline.consumer.lag.time",
+    unit="s",
+    description="age of the last applied event; 0 where nothing waits",
+)
 DELAY = _METER.create_histogram(
     "bayline.projection.delay",
     unit="s",
+    description="from the store to the read model",
     explicit_bucket_boundaries_advisory=(0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.5, 1, 5, 30, 300),
 )
-PARKED = _METER.create_counter("bayline.consumer.parked", unit="{event}")
-UNKNOWN = _METER.create_counter("bayline.consumer.unknown", unit="{event}")
+PARKED = _METER.create_counter(
+    "bayline.consumer.parked", unit="{event}", description="events that could not be applied"
+)
+UNKNOWN = _METER.create_counter(
+    "bayline.consumer.unknown",
+    unit="{event}",
+    description="events of a kind that this release does not know",
+)
 
 
 def publishing(envelopes: Sequence[Envelope]) -> AbstractContextManager[None]:

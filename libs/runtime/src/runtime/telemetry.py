@@ -109,10 +109,16 @@ class CallMeters:
     def __init__(self) -> None:
         meter = metrics.get_meter("bayline.runtime")
         self._calls = meter.create_histogram(
-            "rpc.server.call.duration", unit="s", explicit_bucket_boundaries_advisory=SECONDS
+            "rpc.server.call.duration",
+            unit="s",
+            description="gRPC calls answered, refusals too",
+            explicit_bucket_boundaries_advisory=SECONDS,
         )
         self._commands = meter.create_histogram(
-            "bayline.command.duration", unit="s", explicit_bucket_boundaries_advisory=SECONDS
+            "bayline.command.duration",
+            unit="s",
+            description="commands, by what became of them",
+            explicit_bucket_boundaries_advisory=SECONDS,
         )
 
     def record(self, method: str, *, command: bool, code: str, outcome: str, began: float) -> None:

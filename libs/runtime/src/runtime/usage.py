@@ -15,6 +15,7 @@ _METER = metrics.get_meter("bayline.runtime")
 _LAG = _METER.create_histogram(
     "bayline.loop.lag",
     unit="s",
+    description="how late the event loop comes back",
     explicit_bucket_boundaries_advisory=(0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.0),
 )
 _pools: dict[str, Pool] = {}
@@ -69,9 +70,20 @@ def _labels(name: str) -> dict[str, str]:
 
 
 _METER.create_observable_up_down_counter(
-    "db.client.connection.count", [_connections], unit="{connection}"
+    "db.client.connection.count",
+    [_connections],
+    unit="{connection}",
+    description="connections to the database, used and idle",
 )
-_METER.create_observable_up_down_counter("db.client.connection.max", [_most], unit="{connection}")
 _METER.create_observable_up_down_counter(
-    "db.client.connection.pending_requests", [_waiting], unit="{request}"
+    "db.client.connection.max",
+    [_most],
+    unit="{connection}",
+    description="connections that the pool may open",
+)
+_METER.create_observable_up_down_counter(
+    "db.client.connection.pending_requests",
+    [_waiting],
+    unit="{request}",
+    description="who waits for a connection now",
 )

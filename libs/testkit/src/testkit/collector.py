@@ -31,6 +31,7 @@ class Seen:
     attributes: Mapping[str, Value]
     failed: bool
     started_at: int
+    raw: bytes
 
     @property
     def traces(self) -> frozenset[str]:
@@ -98,6 +99,7 @@ def _seen(service: str, span: trace_pb2.Span) -> Seen:
         attributes=_values(span.attributes),
         failed=span.status.code == trace_pb2.Status.STATUS_CODE_ERROR,
         started_at=span.start_time_unix_nano,
+        raw=span.SerializeToString(),
     )
 
 

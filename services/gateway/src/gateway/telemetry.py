@@ -25,11 +25,15 @@ UNTRACED: AbstractContextManager[None] = nullcontext()
 _TRACER = trace.get_tracer("bayline.gateway")
 _METER = metrics.get_meter("bayline.gateway")
 _DURATION = _METER.create_histogram(
-    "http.server.request.duration", unit="s", explicit_bucket_boundaries_advisory=SECONDS
+    "http.server.request.duration",
+    unit="s",
+    description="requests answered, streams until they end",
+    explicit_bucket_boundaries_advisory=SECONDS,
 )
 _DELAY = _METER.create_histogram(
     "bayline.stream.delay",
     unit="s",
+    description="from the store to a live reader, who has taken the frame",
     explicit_bucket_boundaries_advisory=(0.005, 0.01, 0.02, 0.04, 0.06, 0.1, 0.2, 0.5, 1, 5, 30),
 )
 
