@@ -12,11 +12,10 @@ import psycopg
 import pytest
 
 from devstack.stack import Stack
-from messaging.admin import ensure_topics
 from messaging.consumer import Consumer
 from testkit.seen import TABLE, Seen, a_pool
 from testkit.servers import KafkaServer
-from testkit.topics import WrittenLog, eventually, publish
+from testkit.topics import WrittenLog, eventually, publish, topics
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 
@@ -86,11 +85,12 @@ async def shop(stack: Stack, topic_prefix: str) -> AsyncIterator[Shop]:
     with psycopg.connect(environments.postgres.dsn("workshop")) as connection:
         connection.execute(TABLE.replace("CREATE TABLE", "CREATE TABLE IF NOT EXISTS").encode())
     kafka = KafkaServer(environments.bootstrap)
-    written = await _spoiled(kafka, f"{topic_prefix}bayline.workshop.v1.JobEvent")
+    written = WrittenLog(f"{topic_prefix}bayline.workshop.v1.JobEvent")
     password = environments.passwords("workshop")["projector"]
     dsn = environments.postgres.dsn("workshop", user="workshop_projector", password=password)
     shop = Shop(stack, Seen(f"workshop.{topic_prefix}seen"))
-    async with a_pool(dsn) as pool:
+    async with topics(kafka.bootstrap, written.log), a_pool(dsn) as pool:
+        await _spoil(kafka, written)
         consumer = Consumer(
             kafka,
             pool,
@@ -104,6 +104,7 @@ async def shop(stack: Stack, topic_prefix: str) -> AsyncIterator[Shop]:
         yield shop
         consumer.stop()
         await running
+        shop.rows("DELETE FROM consumer.parked WHERE name = %s RETURNING id", shop.name)
 
 
 async def test_only_the_stream_of_a_poisonous_event_is_parked(shop: Shop) -> None:
@@ -186,11 +187,24 @@ async def test_a_consumer_that_does_not_run_is_not_waited_for_without_end(shop: 
     assert (said.code, "has not answered within 1 s" in said.err) == (1, True), said
 
 
-async def _spoiled(kafka: KafkaServer, log: str) -> WrittenLog:
-    written = WrittenLog(log)
-    await ensure_topics(kafka.bootstrap, [log])
+async def test_a_dlq_topic_that_takes_nothing_is_named_in_the_status(shop: Shop) -> None:
+    gone = f"{shop.name}.gone"
+    shop.rows(
+        "UPDATE consumer.parked SET log = %s, parked_at = now() - interval '1 min',"
+        " relayed_at = NULL WHERE name = %s RETURNING id",
+        gone,
+        shop.name,
+    )
+
+    said = await shop.bayline("projections", "status", "--json")
+
+    (line,) = [each for each in json.loads(said.out) if each["name"] == "workshop.dlq"]
+    assert (line["state"], line["lag_events"]) == ("held up", 2)
+    assert f"{gone}.dlq" in line["reason"]
+
+
+async def _spoil(kafka: KafkaServer, written: WrittenLog) -> None:
     for stream in (ILL, WELL):
         for data in (b"1", b"bug" if stream == ILL else b"2", b"3"):
             written.append(stream, data)
     await publish(kafka, written.envelopes)
-    return written

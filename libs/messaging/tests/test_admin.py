@@ -56,7 +56,6 @@ async def test_a_topic_with_other_partitions_is_refused_by_name(
     kafka_server: KafkaServer, topic_prefix: str
 ) -> None:
     topic = f"{topic_prefix}JobEvent"
-    await ensure_topics(kafka_server.bootstrap, [topic], partitions=3)
-
-    with pytest.raises(WrongPartitions, match=f"{topic} has 3 partitions, not 16"):
-        await ensure_topics(kafka_server.bootstrap, [topic])
+    async with topics(kafka_server.bootstrap, topic, partitions=3):
+        with pytest.raises(WrongPartitions, match=f"{topic} has 3 partitions, not 16"):
+            await ensure_topics(kafka_server.bootstrap, [topic])

@@ -12,9 +12,10 @@ from messaging.dlq import DlqRelay, dlq_of
 from messaging.envelope import headers_of
 from messaging.parking import NotParked, Parked, Retried, discard, lock_parked, parked, retry
 from messaging.retries import answer, ask
+from messaging.status import Status
 from testkit.seen import a_pool
 from testkit.servers import KafkaServer
-from testkit.topics import WrittenLog, eventually, everything_in, publish
+from testkit.topics import WrittenLog, eventually, everything_in, publish, topics
 
 pytestmark = pytest.mark.integration
 
@@ -32,6 +33,7 @@ class Shop(Protocol):
 
     def consumer(self, **other: Any) -> Consumer: ...
     async def order_of(self, stream: UUID) -> list[int]: ...
+    async def status(self) -> Status: ...
     async def has_applied(self, events: int) -> bool: ...
     async def has_parked(self, events: int) -> bool: ...
     async def rows(self, query: str, *parameters: object) -> list[tuple[Any, ...]]: ...
@@ -111,6 +113,22 @@ async def test_retrying_in_vain_leaves_the_stream_parked(shop: Shop, running: Ru
 
     assert await shop.has_parked(6)
     assert await shop.order_of(ILL) == [1]
+
+
+async def test_a_kind_of_event_unknown_at_a_retry_calls_for_a_rebuild(
+    shop: Shop, running: Running
+) -> None:
+    async with running(shop.consumer()):
+        for data in (b"bug", b"unknown", b"3"):
+            shop.log.append(ILL, data)
+        await publish(shop.kafka, shop.log.envelopes)
+        await eventually(lambda: shop.has_parked(3))
+        shop.seen.healed = True
+
+        assert await retry(shop.pool, shop.name, shop.seen) == Retried(applied=3, failed=0)
+
+    assert await shop.order_of(ILL) == [1, 3]
+    assert (await shop.status()).rebuild_needed == 1
 
 
 async def test_events_that_arrive_during_a_retry_are_not_applied_before_it(
@@ -214,9 +232,30 @@ async def test_what_is_parked_is_published_once_relayed_as_it_came(
         assert list(record.headers) == [*each.headers, *_added(each)]
 
 
-async def _is_relayed(shop: Shop) -> bool:
-    return all(each.relayed_at for each in await parked(shop.pool, shop.name))
+async def _is_relayed(shop: Shop, log: str = "") -> bool:
+    found = [each for each in await parked(shop.pool, shop.name) if log in {"", each.log}]
+    return all(each.relayed_at for each in found)
 
 
 def _added(each: Parked) -> list[tuple[str, bytes]]:
     return [("bayline-consumer", each.name.encode()), ("bayline-error", each.error.encode())]
+
+
+async def test_a_missing_topic_holds_up_no_dead_letters_but_its_own(
+    shop: Shop, running: Running
+) -> None:
+    gone = f"{shop.log.log}.gone"
+    async with running(shop.consumer()):
+        await fall_ill(shop)
+    query = "UPDATE consumer.parked SET log = %s WHERE name = %s AND stream = %s RETURNING id"
+    await shop.rows(query, gone, shop.name, str(ILL))
+
+    async with running(DlqRelay(shop.pool, shop.kafka)):
+        await eventually(lambda: _is_relayed(shop, log=shop.log.log))
+        assert not await _is_relayed(shop, log=gone)
+
+        async with topics(shop.kafka.bootstrap, gone):
+            await eventually(lambda: _is_relayed(shop, log=gone))
+            assert len(await everything_in(shop.kafka, dlq_of(gone))) == 3
+
+    assert len(await everything_in(shop.kafka, dlq_of(shop.log.log))) == 3

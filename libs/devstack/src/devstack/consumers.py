@@ -13,6 +13,7 @@ from devstack import topology
 from devstack.failure import StackFailure
 from devstack.postgres import Server
 from kernel.clock import SystemClock
+from messaging.dlq import dlq_of
 
 HEADS = "SELECT log, shard, pos FROM es.head WHERE pos > 0"
 RELAYED = "SELECT log, shard, pos FROM es.relay_cursor"
@@ -22,6 +23,10 @@ SELECT s.name, s.state, s.reason, s.epoch, s.rebuild_needed,
        (SELECT count(*) FROM consumer.parked_stream p WHERE p.name = s.name),
        (SELECT count(*) FROM consumer.parked p WHERE p.name = s.name)
 FROM consumer.status s ORDER BY s.name"""
+UNPUBLISHED = """
+SELECT log, count(*), extract(epoch FROM clock_timestamp() - min(parked_at))::float
+FROM consumer.parked WHERE relayed_at IS NULL AND parked_at < clock_timestamp() - interval '10 s'
+GROUP BY log ORDER BY log"""
 OLDEST = """
 SELECT min(e.recorded_at) FROM es.event e
 JOIN unnest(%s::text[], %s::smallint[], %s::bigint[]) AS next(log, shard, pos)
@@ -33,11 +38,14 @@ Positions = dict[Shard, int]
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """A relay (store to Kafka) or a consumer (Kafka to read models), and what it has not done."""
+    """A relay (store to Kafka) or a consumer (Kafka to read models), and what it has not done.
+
+    What consumers parked is relayed too: a line for each `.dlq` topic that does not take it.
+    """
 
     name: str
     service: str
-    state: str = "running"  # running | halted
+    state: str = "running"  # running | halted | held up
     reason: str = ""
     epoch: str = ""  # of a halted one: the epoch that it met
     lag_events: int = 0
@@ -97,7 +105,23 @@ def progress(of: Stores) -> list[Progress]:
         relayed = {(log, shard): pos for log, shard, pos in connection.execute(RELAYED)}
         lines.append(_measured(Progress(f"{service}.relay", service), relayed, heads, of))
         lines.extend(_consumers(service, connection, heads, of))
+        lines.extend(_dead_letters(service, connection))
     return lines
+
+
+def _dead_letters(service: str, connection: Connection) -> list[Progress]:
+    """Each topic that has not taken its dead letters for a while, by name."""
+    return [
+        Progress(
+            f"{service}.dlq",
+            service,
+            state="held up",
+            reason=f"{dlq_of(log)} takes no dead letters: is it there?",
+            lag_events=events,
+            lag_seconds=round(seconds, 1),
+        )
+        for log, events, seconds in connection.execute(UNPUBLISHED)
+    ]
 
 
 def _consumers(

@@ -102,16 +102,22 @@ def progress(lines: Sequence[Progress]) -> None:
     for column in ("lag", "", "parked", "rebuild needed"):
         table.add_column(column, justify="right")
     for one in lines:
-        halted = f"[red]halted[/]: {escape(one.reason)}\nepoch {one.epoch}"
         table.add_row(
             one.name,
-            halted if one.state == "halted" else "[green]running[/]",
+            _state(one),
             f"{one.lag_events} events",
             f"{one.lag_seconds:.1f} s",
             _parked(one),
             f"[yellow]yes[/], {one.rebuild_needed} events skipped" if one.rebuild_needed else "no",
         )
     console.print(table)
+
+
+def _state(one: Progress) -> str:
+    if one.state == "running":
+        return "[green]running[/]"
+    epoch = f"\nepoch {one.epoch}" if one.epoch else ""
+    return f"[red]{one.state}[/]: {escape(one.reason)}{epoch}"
 
 
 def _parked(one: Progress) -> str:

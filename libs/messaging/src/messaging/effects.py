@@ -19,8 +19,8 @@ from messaging.parking import (
     stream_of,
 )
 from messaging.positions import announce
-from messaging.status import count_unknown
-from messaging.telemetry import DELAY, PARKED, UNKNOWN, consuming
+from messaging.status import passed_over
+from messaging.telemetry import DELAY, PARKED, consuming
 from messaging.trouble import passing, told
 
 TRIES = 3
@@ -116,8 +116,7 @@ class Effects:
         if known:
             await self._projection.apply(tx, known)
         if len(known) < len(contents):
-            await count_unknown(tx, self._name, len(contents) - len(known))
-            UNKNOWN.add(len(contents) - len(known), self._labels)
+            await passed_over(tx, self._name, len(contents) - len(known))
         for step in steps:
             if stream_of(step.envelope) in held:
                 offset = step.new.kafka_offset

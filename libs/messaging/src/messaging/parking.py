@@ -10,6 +10,7 @@ from psycopg.rows import class_row
 
 from messaging.cursor import Pool, Transaction
 from messaging.envelope import Envelope, Headers, envelope_of, headers_of, partition_of
+from messaging.status import passed_over
 from messaging.trouble import passing, told
 
 StreamKey: TypeAlias = tuple[str, str, str]  # log, tenant, stream
@@ -205,7 +206,9 @@ async def _apply_first(pool: Pool, name: str, projection: Projection, stream: St
             return 0
         envelope = envelope_of(found[0])
         content = projection.decode(envelope)
-        if content is not None:
+        if content is None:
+            await passed_over(connection, name, 1)
+        else:
             await projection.apply(connection, [(envelope, content)])
         await connection.execute(DELETE, (found[0].id,))
         await connection.execute(UNPARK_IF_DRAINED, (name, *stream))

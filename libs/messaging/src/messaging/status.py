@@ -5,6 +5,7 @@ from datetime import datetime
 
 from messaging.cursor import Diverged, Pool, Transaction
 from messaging.envelope import SHARDS, genesis
+from messaging.telemetry import UNKNOWN
 
 REGISTER = "INSERT INTO consumer.status (name) VALUES (%s) ON CONFLICT DO NOTHING"
 READ = """
@@ -74,5 +75,7 @@ async def resume(pool: Pool, name: str, epoch: str) -> None:
         await connection.execute(DOUBT, (name, log, epoch, shards, hashes))
 
 
-async def count_unknown(tx: Transaction, name: str, events: int) -> None:
+async def passed_over(tx: Transaction, name: str, events: int) -> None:
+    """Events of a kind that this release does not know: a later one must rebuild the read model."""
     await tx.execute(COUNT_UNKNOWN, (events, name))
+    UNKNOWN.add(events, {"bayline.consumer": name})

@@ -46,6 +46,9 @@ UNKNOWN = _METER.create_counter(
     unit="{event}",
     description="events of a kind that this release does not know",
 )
+UNPUBLISHED = _METER.create_gauge(
+    "bayline.dlq.unpublished", unit="{event}", description="parked, and not yet in its .dlq topic"
+)
 
 
 def publishing(envelopes: Sequence[Envelope]) -> AbstractContextManager[None]:

@@ -1,5 +1,6 @@
 """Real PostgreSQL and real Kafka, started once per test process and gone with it."""
 
+import asyncio
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -135,8 +136,21 @@ def _own_kafka() -> Iterator[KafkaServer]:
         try:
             wait_until_ready(running, broker.log, broker.complaint)
             yield KafkaServer(broker.bootstrap)
+            _check_tidy(broker.bootstrap)
         finally:
             stop(running)
+
+
+def _check_tidy(bootstrap: str) -> None:
+    """A broker's memory is bounded by its partitions: a test deletes the topics that it made."""
+
+    async def listed() -> list[str]:
+        async with kafka.admin(bootstrap) as admin:
+            return [name for name in await admin.list_topics() if not name.startswith("__")]
+
+    left = sorted(asyncio.run(listed()))
+    if left:
+        pytest.fail(f"tests left topics behind, see testkit.topics: {', '.join(left)}")
 
 
 @contextmanager

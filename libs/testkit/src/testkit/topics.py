@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from uuid import UUID
 
 from aiokafka import ConsumerRecord
@@ -15,7 +16,7 @@ from eventstore.chain import genesis, hash_of, shard_of
 from kernel.ids import IdGenerator, Uuid7
 from messaging.admin import ensure_topics
 from messaging.dlq import dlq_of
-from messaging.envelope import SHARDS, Envelope, envelope_from
+from messaging.envelope import PARTITIONS, SHARDS, Envelope, envelope_from
 from messaging.kafka import KafkaPublisher, KafkaSettings, last_records
 
 AT_ONCE = 200
@@ -163,18 +164,31 @@ async def publish(kafka: KafkaSettings, envelopes: Sequence[Envelope]) -> None:
 
 
 @asynccontextmanager
-async def topics(bootstrap: str, *names: str) -> AsyncIterator[None]:
+async def topics(bootstrap: str, *names: str, partitions: int = PARTITIONS) -> AsyncIterator[None]:
     """Made with their `.dlq`, and deleted: a broker's memory is bounded by its partitions."""
-    await ensure_topics(bootstrap, names)
+    await ensure_topics(bootstrap, names, partitions)
     try:
         yield
     finally:
-        admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
-        await admin.start()
-        try:
-            await admin.delete_topics([each for name in names for each in (name, dlq_of(name))])
-        finally:
-            await admin.close()
+        await delete_topics(bootstrap, *names)
+
+
+async def delete_topics(bootstrap: str, *names: str) -> None:
+    """These and their `.dlq`, as far as they are there; gone when this returns."""
+    both = {each for name in names for each in (name, dlq_of(name))}
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        there = both & set(await admin.list_topics())
+        if there:
+            await admin.delete_topics(sorted(there))
+        await eventually(partial(_are_gone, admin, both))
+    finally:
+        await admin.close()
+
+
+async def _are_gone(admin: AIOKafkaAdminClient, names: set[str]) -> bool:
+    return not names & set(await admin.list_topics())
 
 
 async def everything_in(kafka: KafkaSettings, topic: str) -> list[ConsumerRecord]:

@@ -10,7 +10,6 @@ from uuid import UUID
 
 import grpc
 import pytest
-from aiokafka.admin import AIOKafkaAdminClient
 from pydantic import SecretStr
 
 from assembly.logs import PeerArrivals
@@ -23,7 +22,6 @@ from eventstore.keyring import InMemoryKeyring
 from eventstore.postgres import PostgresEventStore
 from eventstore.sealing import Sealing
 from kernel.ids import Uuid7
-from messaging.admin import ensure_topics
 from messaging.envelope import Envelope
 from messaging.parking import Projection
 from runtime import database as databases
@@ -41,7 +39,7 @@ from testkit.grpc_service import (
 )
 from testkit.servers import KafkaServer, NewDatabase
 from testkit.tokens import Issuer, JwksServer
-from testkit.topics import eventually
+from testkit.topics import topics
 from workshop.adapters import kafka
 from workshop.adapters.codec import JOB_EVENTS, SITE_EVENTS, TENANT_EVENTS
 from workshop.adapters.facts import PostgresFacts
@@ -294,32 +292,12 @@ async def whole_shop(
 ) -> AsyncIterator[Shop]:
     """Relays and consumers run, on topics that are empty at first."""
     kafka_settings = Kafka(bootstrap=kafka_server.bootstrap)
-    await empty_topics(kafka_server.bootstrap)
     changed = settings.model_copy(update={"kafka": kafka_settings})
-    async with opened(changed, issuer, Service) as shop:
+    async with (
+        topics(kafka_server.bootstrap, *TOPICS),
+        opened(changed, issuer, Service) as shop,
+    ):
         yield shop
-    await delete_topics(kafka_server.bootstrap)
-
-
-async def empty_topics(bootstrap: str) -> None:
-    await delete_topics(bootstrap)
-    await ensure_topics(bootstrap, TOPICS)
-
-
-async def delete_topics(bootstrap: str) -> None:
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
-    await admin.start()
-    try:
-        there = set(await admin.list_topics()) & set(TOPICS)
-        if there:
-            await admin.delete_topics(sorted(there))
-        await eventually(lambda: _gone(admin))
-    finally:
-        await admin.close()
-
-
-async def _gone(admin: AIOKafkaAdminClient) -> bool:
-    return not set(await admin.list_topics()) & set(TOPICS)
 
 
 @asynccontextmanager
