@@ -221,6 +221,7 @@ async def test_only_pages_of_this_machine_may_ask(client: TestClient[Any, Any]) 
     others = await client.options("/token", headers={"Origin": "https://evil.example"})
 
     assert ours.headers["Access-Control-Allow-Origin"] == "http://localhost:5173"
+    assert "x-requested-with" in ours.headers["Access-Control-Allow-Headers"]
     assert "Access-Control-Allow-Origin" not in others.headers
 
 

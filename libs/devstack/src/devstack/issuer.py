@@ -26,6 +26,7 @@ from kernel.ids import Uuid7
 PERSON_TTL = timedelta(hours=8)
 WORKLOAD_TTL = timedelta(minutes=10)
 TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+ALLOWED_HEADERS = "authorization, content-type, x-requested-with"  # the last: Swagger UI's
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -197,7 +198,7 @@ async def allow_local_pages(request: web.Request, handler: Handler) -> web.Strea
     origin = request.headers.get("Origin", "")
     if is_loopback(origin):
         answer.headers["Access-Control-Allow-Origin"] = origin
-        answer.headers["Access-Control-Allow-Headers"] = "authorization, content-type"
+        answer.headers["Access-Control-Allow-Headers"] = ALLOWED_HEADERS
         answer.headers["Vary"] = "Origin"
     return answer
 
