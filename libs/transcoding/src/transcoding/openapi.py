@@ -119,14 +119,13 @@ class Writer:
         return paths
 
     def tags(self) -> list[dict[str, Json]]:
-        """One per collection, described by the service that owns it."""
-        owners: dict[str, str] = {}
+        """One per collection. What a service is about is said once, at its first collection."""
+        firsts: dict[str, str] = {}
         for each in self._found:
-            owners.setdefault(tag(each), each.method.containing_service.full_name)
-        return [
-            {"name": name, "description": self._comments.get(owner, "")}
-            for name, owner in owners.items()
-        ]
+            firsts.setdefault(each.method.containing_service.full_name, tag(each))
+        said = {first: self._comments.get(owner, "") for owner, first in firsts.items()}
+        names = dict.fromkeys(map(tag, self._found))
+        return [{"name": name, "description": said.get(name, "")} for name in names]
 
     def _operation(self, binding: Binding) -> dict[str, Json]:
         method = binding.method

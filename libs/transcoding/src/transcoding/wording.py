@@ -74,16 +74,14 @@ HEADER_PARAMETERS: dict[str, dict[str, Json]] = {
     "IfMatch": {
         "name": "If-Match",
         "in": "header",
-        "description": "The ETag that was seen: refuses the command if there is a newer one.",
+        "description": 'The ETag that was seen, such as `"7"`: refuses the command if there is a newer one.',
         "schema": TEXT,
-        "example": '"7"',
     },
     "IfNoneMatch": {
         "name": "If-None-Match",
         "in": "header",
-        "description": "The ETag that is known: answers 304 if there is no newer one.",
+        "description": 'The ETag that is known, such as `"7"`: answers 304 if there is no newer one.',
         "schema": TEXT,
-        "example": '"7"',
     },
     "BaylineAfter": {
         "name": "Bayline-After",

@@ -25,7 +25,7 @@ def mount(
 ) -> None:
     """Everything is made once, at start; nothing is fetched from elsewhere."""
     assets = {name: (_asset(name), kind) for name, kind in ASSETS.items()}
-    assets["start.js"] = (_start(login).encode(), "text/javascript")
+    assets["start.js"] = (_start(document, login).encode(), "text/javascript")
     assets["oauth2-redirect.js"] = (REDIRECT_SCRIPT.encode(), "text/javascript")
     raw = orjson.dumps(document)
     pages = {entry.slug: problems.page(entry) for entry in entries.values()}
@@ -62,13 +62,16 @@ def _asset(name: str) -> bytes:
     return files("fastapi_standalone_docs").joinpath("static", "swagger", name).read_bytes()
 
 
-def _start(login: Login) -> str:
+def _start(document: Mapping[str, Any], login: Login) -> str:
+    """The page fills the document's example of a key in; each command gets a key of its own."""
+    example = document["components"]["parameters"]["IdempotencyKey"]["example"]
     oauth = {
         "clientId": login.client_id,
         "usePkceWithAuthorizationCodeGrant": True,
         "scopes": "openid",
     }
-    return START.replace("OAUTH", orjson.dumps(oauth).decode())
+    script = START.replace("OAUTH", orjson.dumps(oauth).decode())
+    return script.replace("EXAMPLE", orjson.dumps(example).decode())
 
 
 START = """window.onload = () => {
@@ -76,7 +79,7 @@ START = """window.onload = () => {
     url: '/openapi.json', dom_id: '#docs', deepLinking: true, persistAuthorization: true,
     oauth2RedirectUrl: location.origin + '/docs/oauth2-redirect.html',
     requestInterceptor: (request) => {
-      if (request.method === 'POST' && request.url.startsWith(location.origin) && !request.headers['Idempotency-Key'])
+      if (request.headers['Idempotency-Key'] === EXAMPLE)
         request.headers['Idempotency-Key'] = crypto.randomUUID();
       return request;
     },
@@ -86,7 +89,7 @@ START = """window.onload = () => {
 """
 PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>Bayline API</title><link rel="stylesheet" href="/docs/swagger-ui.css"></head>
+<title>Bayline API</title><link rel="icon" href="data:,"><link rel="stylesheet" href="/docs/swagger-ui.css"></head>
 <body><div id="docs"></div>
 <script src="/docs/swagger-ui-bundle.js"></script><script src="/docs/start.js"></script></body></html>
 """

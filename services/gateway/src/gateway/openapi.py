@@ -45,11 +45,16 @@ def build(
         of_commands=ANY_COMMAND,
     )
     if login.client_id:
-        found["components"]["securitySchemes"]["login"] = _sign_in(login)
+        components = found["components"]
+        components["securitySchemes"] = {"login": _sign_in(login), **components["securitySchemes"]}
         found["security"].append({"login": []})
     return found
 
 
 def _sign_in(login: Login) -> dict[str, Any]:
     flow = {"authorizationUrl": login.authorize_url, "tokenUrl": login.token_url, "scopes": {}}
-    return {"type": "oauth2", "flows": {"authorizationCode": flow}}
+    return {
+        "type": "oauth2",
+        "description": "Sign in by the browser; a client secret is not needed.",
+        "flows": {"authorizationCode": flow},
+    }
