@@ -43,6 +43,7 @@ def backup(
     with_keys: Annotated[
         bool, typer.Option("--with-keys", help="Also the keys that seal persons: keep it safe.")
     ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
 ) -> None:
     """Dump all databases as they were at one instant, beside a running stack."""
     if folder.exists():
@@ -58,8 +59,11 @@ def backup(
         keys.touch(mode=0o600)
         keys.write_text(json.dumps(environments.secrets.keys(), indent=2))
     kek = fingerprint(environments.secrets.key("kek"))
-    _write_manifest(folder, taken_at, events, epochs, kek)
-    show.line(f"{sum(events.values())} events and all that follows from them: {folder}")
+    manifest = _written_manifest(folder, taken_at, events, epochs, kek)
+    if as_json:
+        show.json(asdict(manifest))
+    else:
+        show.line(f"{sum(events.values())} events and all that follows from them: {folder}")
 
 
 def dump_file(folder: Path, database: str) -> Path:
@@ -110,13 +114,14 @@ def _exported(connection: Connection) -> str:
     return str(row[0]) if row else ""
 
 
-def _write_manifest(
+def _written_manifest(
     folder: Path,
     taken_at: datetime,
     events: Mapping[str, int],
     epochs: Mapping[str, str],
     kek: str,
-) -> None:
+) -> Manifest:
     files = {file.name: checksum(file) for file in sorted(folder.iterdir())}
     manifest = Manifest(FORMAT, taken_at.isoformat(), events, epochs, files, kek)
     (folder / MANIFEST).write_text(json.dumps(asdict(manifest), indent=2))
+    return manifest

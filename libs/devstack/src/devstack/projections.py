@@ -16,8 +16,11 @@ from messaging.status import NotHalted, resume
 app = typer.Typer(no_args_is_help=True, help="How far consumers are; resume a halted one.")
 
 
+AsJson = Annotated[bool, typer.Option("--json", help="For scripts.")]
+
+
 @app.command()
-def status(as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False) -> None:
+def status(as_json: AsJson = False) -> None:
     """Lag, parked streams, and whether a rebuild is needed."""
     lines = _progress()
     if as_json:
@@ -33,6 +36,7 @@ def resume_halted(
     epoch: Annotated[
         str, typer.Option(help="The epoch they met, as `restore` or `status` says it.")
     ],
+    as_json: AsJson = False,
 ) -> None:
     """Let consumers that halted on a new epoch go on, once somebody knows why it is new.
 
@@ -47,7 +51,10 @@ def resume_halted(
         )
     for line in chosen:
         asyncio.run(_resume(line, epoch))
-        show.step(line.name, "goes on")
+    if as_json:
+        show.json([line.name for line in chosen])
+    else:
+        show.facts((line.name, "goes on") for line in chosen)
 
 
 def _progress() -> list[Progress]:

@@ -15,11 +15,17 @@ from devstack.failure import StackFailure
 from devstack.postgres import Server, binary
 from devstack.processes import run
 from devstack.snapshots import STORES
-from devstack.stack import Stack
+from devstack.stack import Say, Stack
+
+PUBLISHED_ANEW = """
+UPDATE es.relay_cursor SET pos = 0;
+UPDATE consumer.cursor SET kafka_offset = -1;
+UPDATE consumer.parked SET relayed_at = NULL"""
 
 
 def restore(
     folder: Annotated[Path, typer.Argument(help="What `bayline backup` has made.")],
+    as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
 ) -> None:
     """Replace all data of this stack by a backup's. Every store gets a new epoch.
 
@@ -33,14 +39,11 @@ def restore(
             f"{', '.join(running)} still run", hint="stop them first: `bayline down`"
         )
     _adopt_keys(folder, manifest, stack.parts.environments)
-    shutil.rmtree(stack.parts.broker().folder, ignore_errors=True)
-    stack.start("postgres", show.step)
-    for database in (*STORES, topology.KEYRING):
-        _replace(stack.parts.environments, folder, database)
-    stack.start("postgres", show.step)
-    server = stack.parts.environments.postgres
-    epochs = {service: _renewed(server, service) for service in STORES}
-    show.restored(sum(manifest.events.values()), manifest.taken_at, epochs)
+    epochs = _replaced(stack, folder, show.silence if as_json else show.step)
+    if as_json:
+        show.json({"taken_at": manifest.taken_at, "events": manifest.events, "epochs": epochs})
+    else:
+        show.restored(sum(manifest.events.values()), manifest.taken_at, epochs)
 
 
 def _checked(folder: Path) -> Manifest:
@@ -68,6 +71,17 @@ def _adopt_keys(folder: Path, manifest: Manifest, environments: Environments) ->
         )
 
 
+def _replaced(stack: Stack, folder: Path, say: Say) -> dict[str, str]:
+    """All databases as in the backup, and the topics empty. Returns the stores' new epochs."""
+    shutil.rmtree(stack.parts.broker().folder, ignore_errors=True)
+    stack.start("postgres", say)
+    for database in (*STORES, topology.KEYRING):
+        _replace(stack.parts.environments, folder, database)
+        say(database, "restored")
+    stack.start("postgres", say)
+    return {service: _renewed(stack.parts.environments.postgres, service) for service in STORES}
+
+
 def _replace(environments: Environments, folder: Path, database: str) -> None:
     server = environments.postgres
     databases.drop(server, database)
@@ -81,12 +95,14 @@ def _replace(environments: Environments, folder: Path, database: str) -> None:
     done = run(argv, env=server.login())
     if done.returncode != 0:
         raise StackFailure(f"pg_restore of {database} failed: {done.stderr.strip()}")
-    show.step(database, "restored")
 
 
 def _renewed(server: Server, service: str) -> str:
-    """A new epoch, and a relay that begins at the first event again: the topics are empty."""
+    """A new epoch. The topics are empty: whoever knows a place in them forgets it.
+
+    So each consumer meets the new epoch as soon as it runs, and not at some later event.
+    """
     with psycopg.connect(server.dsn(service)) as connection:
-        connection.execute("UPDATE es.relay_cursor SET pos = 0")
+        connection.execute(PUBLISHED_ANEW)
         row = connection.execute("SELECT es.next_epoch()").fetchone()
     return str(row[0]) if row else ""

@@ -14,6 +14,7 @@ from rich.table import Table
 from devstack.consumers import Progress
 from devstack.failure import StackFailure
 from devstack.stack import State
+from devstack.topology import GATEWAY
 
 console = Console()
 errors = Console(stderr=True)
@@ -26,7 +27,7 @@ def line(text: str, *, plain: bool = False) -> None:
     if plain:
         sys.stdout.write(f"{text}\n")
     else:
-        console.print(text, highlight=False)
+        console.print(text, highlight=False, soft_wrap=True)
 
 
 def lines(named: Iterable[tuple[str, str]]) -> None:
@@ -48,7 +49,19 @@ def working(text: str) -> AbstractContextManager[object]:
 
 
 def step(name: str, text: str) -> None:
-    console.print(f"[bold]{name:<11}[/] {escape(text)}", highlight=False)
+    line(f"[bold]{name:<11}[/] {escape(text)}")
+
+
+def silence(name: str, text: str) -> None:
+    """In place of `step`, where a script reads the output."""
+
+
+def facts(named: Iterable[tuple[str, str]]) -> None:
+    """One line each, however long: what is in them is copied from there."""
+    known = list(named)
+    width = max(len(name) for name, _ in known)
+    for name, text in known:
+        line(f"[bold]{name:<{width}}[/]  {text}")
 
 
 def json(value: object) -> None:
@@ -70,7 +83,9 @@ def addresses(states: Sequence[State], *, already: bool) -> None:
     for state in states:
         table.add_row(state.name, state.address, state.what)
     console.print(table)
-    console.print("Get a token:", f"[bold]{runnable(TOKEN)}[/]", highlight=False)
+    line(f"Get a token: [bold]{runnable(TOKEN)}[/]")
+    [gateway] = (state.address for state in states if state.name == GATEWAY.name)
+    line(f"Look at the API: [bold]{gateway}/docs[/]")
 
 
 def processes(states: Sequence[State]) -> None:
@@ -97,27 +112,22 @@ def progress(lines: Sequence[Progress]) -> None:
     if not lines:
         return
     table = Table()
-    table.add_column("relay or consumer", overflow="fold")
-    table.add_column("state", overflow="fold")
-    for column in ("lag", "", "parked", "rebuild needed"):
+    table.add_column("relay or consumer", no_wrap=True)
+    table.add_column("state", no_wrap=True)
+    for column in ("lag", "parked", "rebuild"):
         table.add_column(column, justify="right")
     for one in lines:
         table.add_row(
             one.name,
-            _state(one),
-            f"{one.lag_events} events",
-            f"{one.lag_seconds:.1f} s",
+            "[green]running[/]" if one.state == "running" else f"[red]{one.state}[/]",
+            f"{one.lag_events} events, {one.lag_seconds:.1f} s" if one.lag_events else "none",
             _parked(one),
-            f"[yellow]yes[/], {one.rebuild_needed} events skipped" if one.rebuild_needed else "no",
+            f"[yellow]needed[/]: {one.rebuild_needed} skipped" if one.rebuild_needed else "no",
         )
     console.print(table)
-
-
-def _state(one: Progress) -> str:
-    if one.state == "running":
-        return "[green]running[/]"
-    epoch = f"\nepoch {one.epoch}" if one.epoch else ""
-    return f"[red]{one.state}[/]: {escape(one.reason)}{epoch}"
+    for one in lines:
+        if one.state != "running":
+            step(one.name, f"{one.state}: {one.reason}" + (f"; epoch {one.epoch}" if one.epoch else ""))
 
 
 def _parked(one: Progress) -> str:
@@ -127,7 +137,7 @@ def _parked(one: Progress) -> str:
 
 
 def restored(events: int, taken_at: str, epochs: Mapping[str, str]) -> None:
-    console.print(f"{events} events of {taken_at} are back. Each store has a new epoch:")
+    line(f"{events} events of {taken_at} are back. Each store has a new epoch:")
     for service, epoch in epochs.items():
         step(service, epoch)
     line(runnable("Now `bayline up`. Consumers halt when they meet a new epoch; let them go on by"))
