@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import getpass
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any, TypeVar
@@ -224,11 +224,12 @@ def _show(found: Sequence[ParkedEvent]) -> None:
 
 
 def _show_whole(document: Mapping[str, Any]) -> None:
-    grid = Table(show_header=False, box=None)
+    show.facts((name, escape(str(value))) for name, value in _flat(document))
+
+
+def _flat(document: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     for name, value in document.items():
         if isinstance(value, Mapping):
-            for inner, text in value.items():
-                grid.add_row(f"{name}.{inner}", escape(str(text)))
+            yield from ((f"{name}.{inner}", text) for inner, text in value.items())
         else:
-            grid.add_row(name, escape(str(value)))
-    show.console.print(grid, highlight=False, soft_wrap=True)
+            yield name, value

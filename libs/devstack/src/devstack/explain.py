@@ -6,7 +6,6 @@ from uuid import UUID
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
 from bayline.event.v1.metadata_pb2 import Metadata
 from devstack import consumers, show
@@ -32,18 +31,22 @@ def explain(
 
 def _show(what: Whereabouts) -> None:
     event = what.event
-    grid = Table(show_header=False, box=None)
-    grid.add_row("event", f"{event.event_id}  {event.type}")
-    grid.add_row("stream", f"{event.tenant}/{event.stream}, version {event.ver}")
-    grid.add_row("store", f"{event.log}, shard {event.shard}, pos {event.pos}, epoch {event.epoch}")
-    grid.add_row("times", f"occurred {event.occurred_at}, recorded {event.recorded_at}")
-    grid.add_row("trace", Metadata.FromString(event.meta).traceparent or "none")
-    grid.add_row("bytes", f"{len(event.data)} of data, {len(event.meta)} of meta")
-    grid.add_row("hash", f"{event.hash.hex()}  {_chain(what)}")
-    grid.add_row("topic", _topic(what))
-    for reader in what.readers:
-        grid.add_row("consumer", f"{reader.name}: {_read(reader)}")
-    show.console.print(grid, highlight=False, soft_wrap=True)
+    show.facts(
+        [
+            ("event", f"{event.event_id}  {event.type}"),
+            ("stream", f"{event.tenant}/{event.stream}, version {event.ver}"),
+            (
+                "store",
+                f"{event.log}, shard {event.shard}, pos {event.pos}, epoch {event.epoch}",
+            ),
+            ("times", f"occurred {event.occurred_at}, recorded {event.recorded_at}"),
+            ("trace", Metadata.FromString(event.meta).traceparent or "none"),
+            ("bytes", f"{len(event.data)} of data, {len(event.meta)} of meta"),
+            ("hash", f"{event.hash.hex()}  {_chain(what)}"),
+            ("topic", _topic(what)),
+            *(("consumer", f"{reader.name}: {_read(reader)}") for reader in what.readers),
+        ]
+    )
 
 
 def _chain(what: Whereabouts) -> str:
