@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import json
 import math
 import re
 import time
@@ -10,9 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
-import orjson
 from joserfc import jwk, jws
 from joserfc.errors import JoseError
+from joserfc.util import urlsafe_b64decode
 
 from kernel.clock import Clock
 from kernel.errors import Unauthenticated, Unavailable
@@ -217,6 +218,7 @@ def _header(token: str) -> Mapping[str, Any]:
         raise TokenInvalid(f"the token is longer than {LONGEST_TOKEN} characters")
     try:
         header = jws.extract_compact(token.encode()).headers()
+        _read(urlsafe_b64decode(token.partition(".")[0].encode()))
     except (JoseError, ValueError, TypeError, AttributeError) as error:
         raise TokenInvalid("the token is not a signed JWT") from error
     if header.get("alg") not in ALGORITHMS:
@@ -232,10 +234,25 @@ def _header(token: str) -> Mapping[str, Any]:
 
 
 def _object(payload: bytes) -> Mapping[str, Any]:
-    claims = orjson.loads(payload)
+    claims = _read(payload)
     if not isinstance(claims, dict):
         raise TokenInvalid("the token's claims are not an object")
     return claims
+
+
+def _read(raw: bytes) -> Any:
+    """JSON in which no name stands twice: one reader would take the first, another the last."""
+    try:
+        return json.loads(raw, object_pairs_hook=_each_once)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a name stands twice")
+    return found
 
 
 def _claim(claims: Mapping[str, Any], path: str) -> object:

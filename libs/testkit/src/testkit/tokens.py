@@ -27,6 +27,11 @@ class Issuer:
     keys: list[jwk.RSAKey] = field(default_factory=lambda: [_rsa("key-1")])
     made: int = 1
 
+    @property
+    def kid(self) -> str:
+        """Of the key that signs."""
+        return str(self.keys[0].kid)
+
     def jwks(self) -> dict[str, Any]:
         return {"keys": [dict(key.as_dict(private=False), use="sig") for key in self.keys]}
 
@@ -72,11 +77,15 @@ class Issuer:
 
     def sign(self, claims: Mapping[str, Any], **header: object) -> str:
         """Signs whatever header and claims it is given: bad ones too."""
-        key = self.keys[0]
-        named = {"alg": "RS256", "typ": "JWT", "kid": key.kid, **header}
-        body = f"{_part(json.dumps(named).encode())}.{_part(json.dumps(claims).encode())}"
-        assert key.private_key is not None
-        signature = key.private_key.sign(body.encode(), PKCS1v15(), SHA256())
+        named = {"alg": "RS256", "typ": "JWT", "kid": self.kid, **header}
+        return self.sign_text(json.dumps(named), json.dumps(claims))
+
+    def sign_text(self, header: str, payload: str) -> str:
+        """Signs what need not be JSON at all."""
+        body = f"{_part(header.encode())}.{_part(payload.encode())}"
+        key = self.keys[0].private_key
+        assert key is not None
+        signature = key.sign(body.encode(), PKCS1v15(), SHA256())
         return f"{body}.{_part(signature)}"
 
     def settings(self, jwks_url: str = "") -> Identity:
