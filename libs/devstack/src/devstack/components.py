@@ -145,16 +145,17 @@ class Parts:
     def _service(self, service: Service) -> Component:
         port, admin = (number + self.environments.offset for number in service.ports)
         return self._process(
-            self._program(service), (port, admin), admin, f"{HOST}:{port}", service.what
+            self.program(service), (port, admin), admin, f"{HOST}:{port}", service.what
         )
 
     def _gateway(self) -> Component:
         port, admin = (number + self.environments.offset for number in topology.GATEWAY.ports)
         address = f"http://{HOST}:{port}"
-        program = self._program(topology.GATEWAY)
+        program = self.program(topology.GATEWAY)
         return self._process(program, (port, admin), admin, address, topology.GATEWAY.what)
 
-    def _program(self, service: Service) -> Program:
+    def program(self, service: Service) -> Program:
+        """How a service of ours is started; tests start it armed."""
         return Program(
             service.name,
             (sys.executable, "-m", service.name),

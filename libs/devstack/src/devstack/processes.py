@@ -62,6 +62,12 @@ def started_at(pid: int) -> int:
     return int(stat.rpartition(")")[2].split()[19])
 
 
+def ended_with(running: Running) -> int | None:
+    """The exit code of a child of ours, -9 after SIGKILL; waits until the last of its threads is gone."""
+    child = _children.get(running.pid)
+    return child.wait(GRACE_SECONDS) if child else None
+
+
 def is_alive(pid: int) -> bool:
     """A zombie is not."""
     try:

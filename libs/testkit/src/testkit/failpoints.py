@@ -1,7 +1,8 @@
 """Failures at named points: raised in a test, or of a whole process.
 
 `BAYLINE_FAILPOINT=relay.after_acks:kill python -m testkit.failpoints workshop` starts a service
-that kills itself there. Actions: `kill` (SIGKILL), `stop` (SIGSTOP), `raise`.
+that kills itself there; with `:3` behind, when it comes there for the third time.
+Actions: `kill` (SIGKILL), `stop` (SIGSTOP), `raise`.
 """
 
 import os
@@ -11,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
+from itertools import count
 
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -28,8 +30,8 @@ class Armed(BaseSettings):
 
 def arm(name_and_action: str) -> None:
     """For the rest of the process: `consumer.before_commit:kill`."""
-    name, _, action = name_and_action.partition(":")
-    failpoint.install(_at(name, ACTIONS[action]))
+    name, action, *nth = name_and_action.split(":")
+    failpoint.install(_at(name, _from(int(nth[0]) if nth else 1, ACTIONS[action])))
 
 
 @contextmanager
@@ -61,6 +63,17 @@ def _at(name: str, act: Callable[[], None]) -> failpoint.Hook:
             act()
 
     return hook
+
+
+def _from(nth: int, act: Callable[[], None]) -> Callable[[], None]:
+    """Nothing before that time; each time from then on."""
+    came = count(1)
+
+    def when_due() -> None:
+        if next(came) >= nth:
+            act()
+
+    return when_due
 
 
 def _raise() -> None:
