@@ -1,0 +1,118 @@
+"""What the log adds up to, computed anew: the claims of its streams, the rows of its projections."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import reduce
+from typing import Any, TypeAlias
+from uuid import UUID
+
+import psycopg
+from psycopg.sql import SQL, Identifier
+
+from assembly.service import Subscription
+from devstack import databases
+from devstack.databases import Database
+from devstack.environments import Environments
+from eventstore.decider import Decider
+from eventstore.mapping import OneofCodec
+from eventstore.memory import InMemoryEventStore
+from kernel.ids import Uuid7
+from messaging.envelope import Envelope
+from runtime.migrate import migrate
+from technician.adapters import codec as technician
+from technician.adapters.projections import Roster, workloads
+from technician.domain.technician import TECHNICIAN
+from testkit.proof.evidence import Held, StoredEvent
+from testkit.seen import a_pool
+from vehicle.adapters import codec as vehicle
+from vehicle.adapters.projections import service_history, vehicle_list
+from vehicle.domain.vehicle import VEHICLE
+from workshop.adapters import codec as workshop
+from workshop.adapters.kafka import CertificationReactions, read_models
+from workshop.domain.job.decider import JOB
+from workshop.domain.site import SITE
+from workshop.domain.tenant import TENANT
+
+Aggregate: TypeAlias = tuple[OneofCodec[Any], Decider[Any, Any, Any, Any]]
+
+AGGREGATES: Sequence[Aggregate] = (
+    (workshop.JOB_EVENTS, JOB),
+    (workshop.SITE_EVENTS, SITE),
+    (workshop.TENANT_EVENTS, TENANT),
+    (vehicle.EVENTS, VEHICLE),
+    (technician.EVENTS, TECHNICIAN),
+)
+POLICIES = frozenset({CertificationReactions.name})  # they send commands and keep no rows
+TABLES = """
+SELECT relname FROM pg_class
+WHERE relnamespace = 'read'::regnamespace AND relkind IN ('r', 'v') ORDER BY 1"""
+
+
+def projections() -> Mapping[str, Sequence[Subscription]]:
+    """Of each service; the job list finds all it needs in the one batch it gets."""
+    return {
+        "workshop": read_models(InMemoryEventStore(log=workshop.JOB_EVENTS.log)),
+        "vehicle": [
+            Subscription([vehicle.EVENTS.log], vehicle_list()),
+            Subscription([vehicle.JOB_EVENTS.log], service_history()),
+        ],
+        "technician": [
+            Subscription([technician.EVENTS.log], Roster()),
+            Subscription([technician.JOB_EVENTS.log], workloads()),
+        ],
+    }
+
+
+def claims_of(events: Iterable[StoredEvent]) -> Iterator[Held]:
+    """`events` in the order of their versions."""
+    known = {codec.log: (codec, decider) for codec, decider in AGGREGATES}
+    streams: defaultdict[tuple[str, str, UUID], list[Any]] = defaultdict(list)
+    for event in events:
+        codec, _ = known[event.log]
+        decoded = codec.decode(event.type, event.data, event.ver)
+        streams[event.log, event.tenant, event.stream].append(decoded)
+    for (log, tenant, stream), happened in streams.items():
+        _, decider = known[log]
+        state = reduce(decider.evolve, happened, decider.initial)
+        for claim in decider.claims(state):
+            yield Held(tenant, stream, claim)
+
+
+async def rows_of(
+    environments: Environments, service: str, log: Sequence[Envelope]
+) -> dict[str, list[Any]]:
+    """The service's read models of the whole log, each made by one batch in an empty database."""
+    with _empty(environments, service) as empty:
+        async with a_pool(empty.superuser_dsn) as pool, pool.connection() as connection:
+            for subscription in projections()[service]:
+                projection = subscription.projection
+                ours = (each for each in log if each.topic in subscription.topics)
+                known = [(each, projection.decode(each)) for each in ours]
+                await projection.apply(connection, known)
+        return rows_in(empty.superuser_dsn, service)
+
+
+def rows_in(dsn: str, service: str) -> dict[str, list[Any]]:
+    """Every row of every read model, whatever its columns."""
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        return {
+            f"{service}.{table}": [
+                row
+                for (row,) in connection.execute(
+                    SQL("SELECT to_jsonb(t) FROM {} t").format(Identifier("read", table))
+                )
+            ]
+            for (table,) in connection.execute(TABLES).fetchall()
+        }
+
+
+@contextmanager
+def _empty(environments: Environments, service: str) -> Iterator[Database]:
+    server, name = environments.postgres, f"{service}_{Uuid7().new().hex}"
+    try:
+        made = databases.prepare(server, service, environments.passwords(service), name)
+        migrate(made.superuser_dsn, service)
+        yield made
+    finally:
+        databases.drop(server, name)
