@@ -6,8 +6,10 @@ MAKEFLAGS += --no-print-directory
 
 BIN := .venv/bin
 T ?= libs services tests
+MINUTES ?= 3
+SEED ?= 0
 
-.PHONY: help setup up down demo logs protos fmt lint types arch test unit test-keycloak bench lock
+.PHONY: help setup up down demo logs protos fmt lint types arch test unit test-keycloak mutants chaos bench lock
 
 ##@ Start
 help: ## This list
@@ -58,6 +60,12 @@ unit: setup ## What needs no server, in seconds; T=path for a part
 
 test-keycloak: protos ## The same gateway and services with Keycloak's tokens; fetches Keycloak, 180 MB
 	@$(BIN)/pytest tests/keycloak/check.py
+
+mutants: setup ## Take out each line that keeps a promise; the test that is named for it must go red
+	@$(BIN)/python -m testkit.mutants
+
+chaos: setup ## Kill, stop and republish while a fleet works, then check every invariant; MINUTES=3 SEED=0
+	@$(BIN)/python -m testkit.chaos --minutes $(MINUTES) --seed $(SEED)
 
 bench: setup ## Latency and CPU of commands and reads at 100 a second
 	@$(BIN)/python tests/load/bench.py

@@ -1,0 +1,1 @@
+"""Faults without pity while clients work, and then the question whether anything was lost."""
