@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from devstack import stories
-from devstack.api import Api
+from devstack.api import Api, Refused
 from devstack.demo import Demo
 from devstack.stack import Stack
 from devstack.stories import Workshop
@@ -55,6 +55,27 @@ async def test_a_live_stream_goes_on_after_the_gateway_was_killed(
     ids = [each["eventId"] for each in everything]
     assert [each["eventId"] for each in seen] + [each["eventId"] for each in resumed] == ids
     assert len(ids) == len(set(ids)) >= 3
+
+
+async def test_a_key_answers_the_same_after_its_service_was_killed(
+    whole_stack: Stack, berlin: Workshop
+) -> None:
+    visit = berlin.visit(Random(2))
+    await stories.requested(visit)
+    manager, key = berlin.people["manager"], berlin.key()
+    path = f"/v1/{visit.job['name']}:triage"
+    body = {"priority": "PRIORITY_SCHEDULED", "reason": "REPAIR_REASON_INSPECTION"}
+    first = await manager.post(path, body, key=key)
+    later = await manager.post(
+        f"/v1/{visit.job['name']}:cancel", {"note": "Sold"}, key=berlin.key()
+    )
+
+    await _killed_and_started_again(whole_stack, "workshop")
+
+    assert await manager.post(path, body, key=key) == first
+    with pytest.raises(Refused, match="KEY_REUSED"):
+        await manager.post(path, {**body, "priority": "PRIORITY_EMERGENCY"}, key=key)
+    assert (await manager.get(f"/v1/{visit.job['name']}"))["etag"] == later["etag"]
 
 
 async def _killed_and_started_again(stack: Stack, victim: str) -> None:

@@ -14,6 +14,7 @@ from eventstore.chain import genesis, hash_of, shard_of
 from eventstore.postgres import PostgresEventStore
 from eventstore.tail import Backlog, LostLease, PostgresTail, Row
 from testkit.events import LOAN_LOG, LoanEvent, MeterRead
+from testkit.servers import NewDatabase
 from testkit.store_contract import NORTH, a_stream, put
 
 Pool: TypeAlias = AsyncConnectionPool[AsyncConnection[Any]]
@@ -122,6 +123,27 @@ async def test_a_slow_commit_holds_up_its_shard_and_nothing_is_skipped(
 
     assert [row.stream for row in while_open] == [beside]
     assert [(row.stream, row.pos) for row in afterwards] == [(slow, 1), (behind, 2)]
+
+
+async def test_a_long_transaction_elsewhere_holds_up_nobody(
+    store: Store, tail: PostgresTail, es: Database, database: NewDatabase
+) -> None:
+    """Readers that wait for the oldest transaction of the whole server would stand still."""
+    elsewhere = database("workshop")
+    await tail.lease()
+    with (
+        psycopg.connect(elsewhere.superuser_dsn) as long,
+        psycopg.connect(es.superuser_dsn) as near,
+    ):
+        for transaction in (long, near):
+            transaction.execute("CREATE TABLE public.report (line text)")
+            transaction.execute("INSERT INTO public.report VALUES ('a long one')")
+        await write(store, streams=10, events=1)
+
+        read = await drain(tail)
+        near.rollback()
+
+    assert len(read) == 10
 
 
 async def test_one_relay_at_a_time_holds_the_lease(

@@ -86,7 +86,10 @@ class Shop:
 
 @pytest.fixture(scope="session")
 def consumer_database(database: NewDatabase) -> Database:
-    made = database("workshop")
+    return _prepared(database("workshop"))
+
+
+def _prepared(made: Database) -> Database:
     migrate(made.owner_dsn, "workshop", folders=["messaging/migrations"])
     with psycopg.connect(made.superuser_dsn, autocommit=True) as connection:
         connection.execute(TABLE)
@@ -94,21 +97,33 @@ def consumer_database(database: NewDatabase) -> Database:
 
 
 @pytest.fixture
-async def projector_pool(consumer_database: Database) -> AsyncIterator[Pool]:
-    async with a_pool(consumer_database.projector_dsn) as pool:
-        yield pool
+async def shop(
+    kafka_server: KafkaServer, consumer_database: Database, topic_prefix: str
+) -> AsyncIterator[Shop]:
+    async with _a_shop(kafka_server, consumer_database, topic_prefix) as opened:
+        yield opened
+    with psycopg.connect(consumer_database.superuser_dsn, autocommit=True) as connection:
+        connection.execute("DELETE FROM consumer.parked WHERE name = %s", (opened.name,))
 
 
 @pytest.fixture
-async def shop(
-    kafka_server: KafkaServer, consumer_database: Database, projector_pool: Pool, topic_prefix: str
+def shop_in(kafka_server: KafkaServer, topic_prefix: str) -> Any:
+    """A shop in a database that the test brings along."""
+
+    def open_shop(made: Database) -> AbstractAsyncContextManager[Shop]:
+        return _a_shop(kafka_server, _prepared(made), topic_prefix)
+
+    return open_shop
+
+
+@asynccontextmanager
+async def _a_shop(
+    kafka_server: KafkaServer, made: Database, topic_prefix: str
 ) -> AsyncIterator[Shop]:
     log = WrittenLog(f"{topic_prefix}bayline.workshop.v1.JobEvent")
     seen = Seen(f"{topic_prefix}seen")
-    async with topics(kafka_server.bootstrap, log.log):
-        yield Shop(log, kafka_server, projector_pool, consumer_database, seen)
-    with psycopg.connect(consumer_database.superuser_dsn, autocommit=True) as connection:
-        connection.execute("DELETE FROM consumer.parked WHERE name = %s", (seen.name,))
+    async with topics(kafka_server.bootstrap, log.log), a_pool(made.projector_dsn) as pool:
+        yield Shop(log, kafka_server, pool, made, seen)
 
 
 def _running(*tasks: Task) -> AbstractAsyncContextManager[None]:

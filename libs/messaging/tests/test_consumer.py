@@ -9,8 +9,11 @@ from uuid import UUID
 import psycopg
 import pytest
 from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
+from devstack import databases
+from devstack.databases import Database
 from kernel.errors import Unavailable
 from messaging.consumer import Consumer
 from messaging.cursor import Batch, load
@@ -20,7 +23,7 @@ from messaging.positions import covered
 from messaging.relay import Relay
 from messaging.status import NotHalted, Status, resume
 from testkit.failpoints import doing_at, failing_at
-from testkit.servers import KafkaServer
+from testkit.servers import PASSWORDS, KafkaServer, own_postgres
 from testkit.topics import WrittenLog, eventually, publish
 
 pytestmark = pytest.mark.integration
@@ -52,6 +55,9 @@ class Shop(Protocol):
     async def is_halted(self) -> bool: ...
     async def rows(self, query: str, *parameters: object) -> list[tuple[Any, ...]]: ...
     async def agrees_with_the_log(self) -> None: ...
+
+
+ShopIn = Callable[[Database], AbstractAsyncContextManager[Shop]]
 
 
 def write(shop: Shop, *, rounds: int = 1) -> list[Envelope]:
@@ -281,6 +287,35 @@ async def test_connections_cut_by_the_database_lose_and_double_nothing(
         await _with_reconnects(shop.agrees_with_the_log)
 
     assert await shop.has_parked(0)
+
+
+async def test_while_the_database_is_away_kafka_is_told_of_nothing_that_is_not_done(
+    shop_in: ShopIn, running: Running
+) -> None:
+    with own_postgres() as postgres:
+        made = databases.prepare(postgres.server, "workshop", PASSWORDS)
+        async with shop_in(made) as shop:
+            await publish(shop.kafka, write(shop))
+            async with running(shop.consumer()):
+                await shop.agrees_with_the_log()
+                await eventually(lambda: _has_committed(shop, len(JOBS)))
+                postgres.stop_at_once()
+                await publish(shop.kafka, write(shop, rounds=2))
+                with pytest.raises(AssertionError):  # a commit is due every five seconds
+                    await eventually(lambda: _has_committed(shop, len(JOBS) + 1), within=6)
+                postgres.start()
+                await _with_reconnects(shop.agrees_with_the_log)
+                await eventually(lambda: _has_committed(shop, 3 * len(JOBS)))
+
+
+async def _has_committed(shop: Shop, records: int) -> bool:
+    admin = AIOKafkaAdminClient(bootstrap_servers=shop.kafka.bootstrap)
+    await admin.start()
+    try:
+        offsets = await admin.list_consumer_group_offsets(shop.name)
+    finally:
+        await admin.close()
+    return bool(sum(max(0, each.offset) for each in offsets.values()) >= records)
 
 
 async def _with_reconnects(check: Callable[[], Awaitable[None]]) -> None:

@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeAlias
 from uuid import UUID
 
@@ -15,12 +16,13 @@ import psycopg
 import pytest
 from psycopg import AsyncConnection
 
+from devstack import databases
 from devstack.databases import Database
 from kernel.ids import Uuid7
 from messaging.envelope import envelope_of
 from runtime.migrate import migrate
 from testkit.seen import TABLE, Settings
-from testkit.servers import KafkaServer, NewDatabase
+from testkit.servers import PASSWORDS, KafkaServer, NewDatabase, own_postgres
 from testkit.topics import eventually, everything_in, topics
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
@@ -57,14 +59,20 @@ class Shop:
         await asyncio.gather(*(self._write(job, rounds) for job in JOBS))
 
     async def _write(self, job: UUID, rounds: int) -> None:
-        dsn = self.database.superuser_dsn
-        async with await AsyncConnection.connect(dsn, autocommit=True) as connection:
-            query = "SELECT coalesce(max(ver), 0) FROM es.event WHERE stream = %s"
-            ((version,),) = await (await connection.execute(query, (job,))).fetchall()
-            for step in range(rounds):
-                key, data = str(Uuid7().new()), os.urandom(300)
-                parameters = (self.settings.log, job, version + step, key, data)
-                await connection.execute(APPEND, parameters)
+        query = "SELECT coalesce(max(ver), 0) FROM es.event WHERE stream = %s"
+        ((version,),) = await self.rows(query, job)
+        for step in range(rounds):
+            key, data = str(Uuid7().new()), os.urandom(300)
+            await self._append(job, version + step, key, data)
+
+    async def _append(self, job: UUID, version: int, key: str, data: bytes) -> None:
+        """With the same key until the outcome is known."""
+        async with asyncio.timeout(60):
+            while True:
+                with suppress(psycopg.OperationalError):
+                    await self.rows(APPEND, self.settings.log, job, version, key, data)
+                    return
+                await asyncio.sleep(0.02)
 
     @asynccontextmanager
     async def hold_open(self) -> AsyncIterator[None]:
@@ -88,9 +96,14 @@ class Shop:
         async with await AsyncConnection.connect(dsn, autocommit=True) as connection:
             return await (await connection.execute(query.encode(), parameters)).fetchall()
 
+    async def has_stored(self, events: int) -> bool:
+        return len(await self.rows(STORED, self.settings.log)) >= events
+
+    async def has_seen(self, events: int) -> bool:
+        return len(await self.rows(SEEN, self.settings.name)) >= events
+
     async def is_drained(self) -> bool:
-        stored = await self.rows(STORED, self.settings.log)
-        return len(await self.rows(SEEN, self.settings.name)) >= len(stored)
+        return await self.has_seen(len(await self.rows(STORED, self.settings.log)))
 
     async def holds(self) -> None:
         """Kafka and the read model agree with the store, event by event."""
@@ -123,7 +136,14 @@ def by_stream(versions: list[tuple[str, int]]) -> dict[str, list[int]]:
 async def shop(
     database: NewDatabase, kafka_server: KafkaServer, topic_prefix: str
 ) -> AsyncIterator[Shop]:
-    made = database("workshop")
+    async with a_shop(database("workshop"), kafka_server, topic_prefix) as opened:
+        yield opened
+
+
+@asynccontextmanager
+async def a_shop(
+    made: Database, kafka_server: KafkaServer, topic_prefix: str
+) -> AsyncIterator[Shop]:
     migrate(made.owner_dsn, "workshop", folders=["eventstore/migrations", "messaging/migrations"])
     log = f"{topic_prefix}bayline.workshop.v1.JobEvent"
     with psycopg.connect(made.superuser_dsn, autocommit=True) as connection:
@@ -142,6 +162,12 @@ async def shop(
 
 @pytest.fixture
 async def start(shop: Shop) -> AsyncIterator[Callable[..., Any]]:
+    async with processes(shop) as begin:
+        yield begin
+
+
+@asynccontextmanager
+async def processes(shop: Shop) -> AsyncIterator[Callable[..., Any]]:
     """Starts the process; whatever still runs at the end of the test is ended."""
     started: list[Process] = []
 
@@ -202,6 +228,25 @@ async def test_a_relay_stopped_past_its_lease_is_replaced_and_harmless_when_it_w
     await shop.write(rounds=2)
 
     await shop.holds()
+
+
+async def test_a_database_that_stops_at_once_loses_and_doubles_nothing(
+    kafka_server: KafkaServer, topic_prefix: str
+) -> None:
+    """In the middle of appends and of projections. Who got no answer asks again with the same key."""
+    with own_postgres() as postgres:
+        made = databases.prepare(postgres.server, "workshop", PASSWORDS)
+        async with a_shop(made, kafka_server, topic_prefix) as shop, processes(shop) as start:
+            await start()
+            writing = asyncio.create_task(shop.write(rounds=12))
+            for part in (1, 2, 3):
+                await eventually(partial(shop.has_stored, part * 3 * len(JOBS)), within=30)
+                postgres.stop_at_once()
+                postgres.start()
+            await writing
+
+            assert len(await shop.rows(STORED, shop.settings.log)) == 12 * len(JOBS)
+            await shop.holds()
 
 
 async def test_a_commit_that_is_slow_is_waited_for_and_not_skipped(

@@ -5,8 +5,10 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from signal import SIGQUIT
+from typing import Self
 from urllib.parse import unquote, urlsplit
 
 import pytest
@@ -17,7 +19,7 @@ from devstack.databases import LOGINS, Database
 from devstack.kafka import Broker
 from devstack.ports import free_port
 from devstack.postgres import Cluster, Server
-from devstack.processes import spawn, stop, wait_until_ready
+from devstack.processes import Running, spawn, stop, wait_until_ready
 from devstack.stack import Stack
 from kernel.ids import Uuid7
 
@@ -102,18 +104,49 @@ def _say_nothing(name: str, text: str) -> None:
     """A test that fails shows the failure itself."""
 
 
+@dataclass(slots=True)
+class OwnPostgres:
+    """A server of one's own, to be stopped at once: what it has not on disk is gone."""
+
+    cluster: Cluster
+    running: Running
+
+    @property
+    def server(self) -> Server:
+        return self.cluster.server
+
+    @classmethod
+    def started(cls, cluster: Cluster) -> Self:
+        running = spawn(cluster.program(), dies_with_parent=True)
+        wait_until_ready(running, cluster.log, cluster.complaint)
+        return cls(cluster, running)
+
+    def stop_at_once(self) -> None:
+        """`pg_ctl stop -m immediate`: nobody is asked to finish, and a start recovers."""
+        stop(replace(self.running, stop_signal=SIGQUIT))
+
+    def start(self) -> None:
+        self.cluster.clear_after_kill()
+        self.running = self.started(self.cluster).running
+
+
 @contextmanager
-def _own_postgres() -> Iterator[Server]:
+def own_postgres(*, durable: bool = True) -> Iterator[OwnPostgres]:
     with _folder() as folder:
         server = Server(free_port(), PASSWORD)
-        cluster = Cluster(folder / "data", folder / "postgres.log", server, durable=False)
+        cluster = Cluster(folder / "data", folder / "postgres.log", server, durable=durable)
         cluster.initialise()
-        running = spawn(cluster.program(), dies_with_parent=True)
+        own = OwnPostgres.started(cluster)
         try:
-            wait_until_ready(running, cluster.log, cluster.complaint)
-            yield server
+            yield own
         finally:
-            stop(running)
+            stop(own.running)
+
+
+@contextmanager
+def _own_postgres() -> Iterator[Server]:
+    with own_postgres(durable=False) as own:
+        yield own.server
 
 
 @contextmanager
