@@ -20,7 +20,7 @@ from messaging.parking import (
 )
 from messaging.positions import announce
 from messaging.status import passed_over
-from messaging.telemetry import DELAY, PARKED, consuming
+from messaging.telemetry import DELAY, PARKED, UNKNOWN, consuming
 from messaging.trouble import passing, told
 
 TRIES = 3
