@@ -65,11 +65,6 @@ def pb_grpc(_generated: None) -> ModuleType:
     return importlib.import_module("probe_pb2_grpc")
 
 
-@pytest.fixture(scope="session")
-def issuer() -> Issuer:
-    return Issuer()
-
-
 @pytest.fixture
 async def jwks(issuer: Issuer) -> AsyncIterator[JwksServer]:
     async with JwksServer(issuer) as server:

@@ -19,11 +19,6 @@ from testkit.asgi import Answered, Call, FakeHandler, request
 from testkit.tokens import Issuer
 
 
-@pytest.fixture(scope="session")
-def issuer() -> Issuer:
-    return Issuer()
-
-
 @pytest.fixture
 def settings() -> Settings:
     http = Http(

@@ -127,7 +127,10 @@ def progress(lines: Sequence[Progress]) -> None:
     console.print(table)
     for one in lines:
         if one.state != "running":
-            step(one.name, f"{one.state}: {one.reason}" + (f"; epoch {one.epoch}" if one.epoch else ""))
+            step(
+                one.name,
+                f"{one.state}: {one.reason}" + (f"; epoch {one.epoch}" if one.epoch else ""),
+            )
 
 
 def _parked(one: Progress) -> str:

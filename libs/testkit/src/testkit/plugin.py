@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import pytest
 
 from testkit.servers import database, kafka_server, postgres_server, topic_prefix, whole_stack
+from testkit.tokens import issuer
 
-__all__ = ["database", "kafka_server", "postgres_server", "topic_prefix", "whole_stack"]
+__all__ = ["database", "issuer", "kafka_server", "postgres_server", "topic_prefix", "whole_stack"]
 
 
 def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:

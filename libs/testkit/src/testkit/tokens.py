@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+import pytest
 from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -98,6 +99,11 @@ def _part(raw: bytes) -> str:
 
 def _rsa(kid: str) -> jwk.RSAKey:
     return jwk.RSAKey.generate_key(2048, {"kid": kid})
+
+
+@pytest.fixture(scope="session")
+def issuer() -> Issuer:
+    return Issuer()
 
 
 class JwksServer:

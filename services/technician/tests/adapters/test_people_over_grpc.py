@@ -238,7 +238,7 @@ async def test_names_and_reasons_are_kept_sealed_and_read_back_in_words(office: 
     await office.feed.drain()
 
     stored = b"".join(await _stored(office))
-    async with office.projector.connection() as connection:
+    async with office.running.projector.connection() as connection:
         found = await connection.execute(ALL.format(Identifier("read", "technician")))
         listed = "".join(row for (row,) in await found.fetchall())
     page = (await office.ask("ListTechnicians")).message
@@ -258,7 +258,7 @@ async def test_the_role_for_requests_has_no_rights_on_the_log(office: "Office") 
 
     for table in ("event", "idem", "claim", "head"):
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
-            async with office.app.connection() as connection:
+            async with office.running.app.connection() as connection:
                 await connection.execute(ALL.format(Identifier("es", table)))
 
 
@@ -267,16 +267,16 @@ async def test_without_a_tenant_there_are_no_rows(office: "Office") -> None:
     await office.feed.drain()
 
     for table in ("technician", "job", "clock"):
-        async with office.app.connection() as connection:
+        async with office.running.app.connection() as connection:
             found = await connection.execute(ALL.format(Identifier("read", table)))
             assert await found.fetchall() == [], table
     query = "SELECT personnel_number FROM read.technician"
-    assert await rows(office.app, office.tenant, query) == [("T-0042",)]
-    assert await rows(office.app, "another", query) == []
+    assert await rows(office.running.app, office.tenant, query) == [("T-0042",)]
+    assert await rows(office.running.app, "another", query) == []
 
 
 async def _stored(office: "Office") -> list[bytes]:
     """Each event of the tenant as the store has it."""
-    async with office.relay.connection() as connection:
+    async with office.running.relay.connection() as connection:
         found = await connection.execute(STORED, (office.tenant,))
         return [data + meta for data, meta in await found.fetchall()]

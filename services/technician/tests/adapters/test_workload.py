@@ -13,12 +13,12 @@ from assembly.selected import IRRELEVANT
 from bayline.technician.v1 import technician_pb2
 from bayline.workshop.v1 import events_pb2
 from messaging.envelope import Envelope
-from services.technician.tests.adapters.conftest import new_id
 from technician.adapters import codec
 from technician.adapters.projections import workloads
 from technician.application.queries import JobId, Workload
 from technician.application.work import JobWork, evolve
 from technician.domain.values import TechnicianId
+from testkit.desk import new_id
 from testkit.topics import MONDAY_8AM, WrittenLog
 
 if TYPE_CHECKING:

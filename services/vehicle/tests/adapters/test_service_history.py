@@ -190,8 +190,8 @@ async def test_a_history_stays_with_its_tenant(fleet: "Fleet") -> None:
     await fleet.learn(three_jobs(fleet.tenant, truck)[0])
 
     query = "SELECT job FROM read.visit UNION ALL SELECT job FROM read.job"
-    assert len(await rows(fleet.app, fleet.tenant, query)) == 3
-    assert await rows(fleet.app, "another", query) == []
+    assert len(await rows(fleet.running.app, fleet.tenant, query)) == 3
+    assert await rows(fleet.running.app, "another", query) == []
 
 
 async def test_a_vehicle_that_was_never_in_has_no_history(fleet: "Fleet") -> None:

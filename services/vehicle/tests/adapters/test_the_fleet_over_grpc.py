@@ -225,15 +225,15 @@ async def test_without_a_tenant_there_are_no_rows(fleet: "Fleet") -> None:
     await fleet.feed.drain()
 
     for table in ("vehicle", "job", "visit"):
-        async with fleet.app.connection() as connection:
+        async with fleet.running.app.connection() as connection:
             found = await connection.execute(ALL.format(Identifier("read", table)))
             assert await found.fetchall() == [], table
-    assert len(await rows(fleet.app, fleet.tenant, "SELECT vehicle FROM read.vehicle")) == 1
-    assert await rows(fleet.app, "another", "SELECT vehicle FROM read.vehicle") == []
+    assert len(await rows(fleet.running.app, fleet.tenant, "SELECT vehicle FROM read.vehicle")) == 1
+    assert await rows(fleet.running.app, "another", "SELECT vehicle FROM read.vehicle") == []
 
 
 async def test_the_role_for_requests_has_no_rights_on_the_log(fleet: "Fleet") -> None:
     for table in ("event", "idem", "claim", "head"):
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
-            async with fleet.app.connection() as connection:
+            async with fleet.running.app.connection() as connection:
                 await connection.execute(ALL.format(Identifier("es", table)))

@@ -1,16 +1,14 @@
 """A workshop that answers over gRPC, and people who ask it."""
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Iterable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar
+from types import ModuleType
+from typing import Any, ClassVar
 from uuid import UUID
 
-import grpc
 import pytest
-from pydantic import SecretStr
 
 from assembly.logs import PeerArrivals
 from bayline.workshop.v1 import job_pb2, site_pb2
@@ -21,24 +19,17 @@ from eventstore.chain import shard_of
 from eventstore.keyring import InMemoryKeyring
 from eventstore.postgres import PostgresEventStore
 from eventstore.sealing import Sealing
-from kernel.ids import Uuid7
 from messaging.envelope import Envelope
 from messaging.parking import Projection
-from runtime import database as databases
-from runtime.errors import Problem, problem_of
 from runtime.service import Service
 from runtime.settings import Kafka
+from testkit.desk import Desk, fresh_settings, new_id, running
 from testkit.grpc_service import (
-    Client,
     Feed,
-    Reply,
     WithoutKafka,
-    prepared,
-    serving,
-    settings_for,
 )
 from testkit.servers import KafkaServer, NewDatabase
-from testkit.tokens import Issuer, JwksServer
+from testkit.tokens import Issuer
 from testkit.topics import topics
 from workshop.adapters import kafka
 from workshop.adapters.codec import JOB_EVENTS, SITE_EVENTS, TENANT_EVENTS
@@ -57,16 +48,9 @@ from workshop.domain.values import TechnicianId
 from workshop.main import main
 from workshop.settings import Settings
 
-T = TypeVar("T")
-
-IDS = Uuid7()
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 BRAKES = "013-001-015"
 TOPICS = [kafka.JOBS, kafka.SITES, TENANT_EVENTS.log, kafka.FLEET, kafka.ROSTER]
-
-
-def new_id() -> str:
-    return str(IDS.new())
 
 
 def now() -> datetime:
@@ -74,66 +58,20 @@ def now() -> datetime:
 
 
 @dataclass
-class Shop:
-    """One tenant's workshop. Everything is asked for with a key of its own, unless one is given."""
+class Shop(Desk):
+    """One tenant's workshop."""
 
-    stub: WorkshopServiceStub
-    issuer: Issuer
-    projector: databases.Pool
-    app: databases.Pool
-    relay: databases.Pool
+    contract: ClassVar[ModuleType] = pb
+
     feed: Feed
     policy: CertificationPolicy
-    tenant: str = field(default_factory=lambda: f"t-{new_id()}")
     versions: dict[str, int] = field(default_factory=dict)
-
-    def person(
-        self,
-        role: str,
-        *,
-        subject: str = "",
-        sites: tuple[str, ...] = ("*",),
-        technician: str = "",
-        tenant: str = "",
-    ) -> Client:
-        return Client(
-            self.issuer.token(
-                tenant=tenant or self.tenant,
-                roles=[role],
-                sites=sites,
-                subject=subject or role,
-                technician=technician,
-            )
-        )
-
-    async def ask(
-        self, rpc: str, *, by: str | Client = "service_manager", after: str = "", **fields: Any
-    ) -> Reply[Any]:
-        client = self.person(by) if isinstance(by, str) else by
-        request = getattr(pb, f"{rpc}Request")
-        if "request_id" in request.DESCRIPTOR.fields_by_name:
-            fields.setdefault("request_id", new_id())
-        sent = {"after": after} if after else {}
-        return await client.ask(getattr(self.stub, rpc), request(**fields), **sent)
-
-    async def refusal(self, rpc: str, **fields: Any) -> Problem:
-        with pytest.raises(grpc.aio.AioRpcError) as refused:
-            await self.ask(rpc, **fields)
-        return problem_of(refused.value)
-
-    async def race(self, asked: Iterable[Awaitable[T]]) -> tuple[list[T], list[Problem]]:
-        """All at once: the answers, and the refusals."""
-        answers = await asyncio.gather(*asked, return_exceptions=True)
-        won = [each for each in answers if not isinstance(each, BaseException)]
-        lost = [each for each in answers if isinstance(each, grpc.aio.AioRpcError)]
-        assert len(won) + len(lost) == len(answers), answers
-        return won, [problem_of(each) for each in lost]
 
     async def events(self, job: job_pb2.Job) -> int:
         """How many events the job's stream has, as the store counts them."""
         query = "SELECT count(*) FROM es.event WHERE tenant = %s AND stream = %s"
         stream = job.name.removeprefix("jobs/")
-        async with self.relay.connection() as connection:
+        async with self.running.relay.connection() as connection:
             found = await connection.execute(query, (self.tenant, stream))
             ((count,),) = await found.fetchall()
         return int(count)
@@ -176,7 +114,7 @@ class Shop:
         await self.policy.revoked(TechnicianId(stream), Cause(self.tenant, new_id()))
 
     async def learn(self, projection: Projection, stream: str, *events: Any) -> None:
-        async with self.projector.connection() as connection, connection.transaction():
+        async with self.running.projector.connection() as connection, connection.transaction():
             batch = [(self._envelope(stream), event) for event in events]
             await projection.apply(connection, batch)
 
@@ -258,25 +196,10 @@ def reading(kilometres: int) -> dict[str, Any]:
     return {"value": str(kilometres), "unit": 1}
 
 
-@pytest.fixture(scope="session")
-def issuer() -> Issuer:
-    return Issuer()
-
-
 @pytest.fixture(scope="module")
 def settings(postgres_server: Server, database: NewDatabase, issuer: Issuer) -> Settings:
-    """Of a workshop with a database and a keyring of its own; the keys' address comes later."""
-    workshop, keyring = database("workshop"), database("keyring")
-    prepared(postgres_server, workshop, keyring)
-    return settings_for(
-        Settings,
-        postgres_server,
-        workshop,
-        keyring,
-        issuer,
-        "",
-        peers=("vehicle", "technician"),
-    )
+    peers = ["vehicle", "technician"]
+    return fresh_settings(Settings, "workshop", postgres_server, database, issuer, peers)
 
 
 @pytest.fixture
@@ -304,39 +227,23 @@ async def whole_shop(
 async def opened(
     settings: Settings, issuer: Issuer, kind: type[Service] = WithoutKafka
 ) -> AsyncIterator[Shop]:
-    async with AsyncExitStack() as stack:
-        keys = await stack.enter_async_context(JwksServer(issuer))
-        identity = issuer.settings(keys.url)
-        serving_settings = settings.model_copy(update={"identity": identity})
-        service = await stack.enter_async_context(serving(main, serving_settings, kind))
-        channel = await stack.enter_async_context(
-            grpc.aio.insecure_channel(f"127.0.0.1:{service.port}")
-        )
-        app, projector, relay = [
-            await stack.enter_async_context(databases.pool(dsn, size=4)) for dsn in _dsns(settings)
-        ]
-        words = Sealing(InMemoryKeyring())
+    async with running(main, settings, issuer, kind) as service:
+        app, words = service.app, Sealing(InMemoryKeyring())
         jobs = PostgresEventStore(app, JOB_EVENTS, words, log=JOB_EVENTS.log)
         sites = PostgresEventStore(app, SITE_EVENTS, words, log=SITE_EVENTS.log)
         tenants = PostgresEventStore(app, TENANT_EVENTS, words, log=TENANT_EVENTS.log)
         facts = PostgresFacts(app)
         reader = JobFactsReader(jobs, sites, tenants, facts, PeerArrivals(app, {}))
-        policy = CertificationPolicy(JobCommands(jobs, reader), facts, facts, service.clock)
+        policy = CertificationPolicy(JobCommands(jobs, reader), facts, facts, service.service.clock)
         job_list, site_list, *_ = kafka.read_models(jobs)
-        reactions = kafka.certifications(projector, policy).projection
+        reactions = kafka.certifications(service.projector, policy).projection
         feed = Feed(
-            relay,
-            projector,
+            service.relay,
+            service.projector,
             [
                 (job_list.topics, job_list.projection),
                 (site_list.topics, site_list.projection),
                 ([kafka.JOBS], reactions),
             ],
         )
-        stub = WorkshopServiceStub(channel)
-        yield Shop(stub, issuer, projector, app, relay, feed, policy)
-
-
-def _dsns(settings: Settings) -> tuple[SecretStr, SecretStr, SecretStr]:
-    database = settings.database
-    return database.app_dsn, database.projector_dsn, database.relay_dsn
+        yield Shop(WorkshopServiceStub(service.channel), service, feed, policy)

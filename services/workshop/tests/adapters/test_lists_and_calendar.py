@@ -140,7 +140,7 @@ async def test_search_finds_plates_by_their_index(shop: "Shop") -> None:
     """Under row level security a plain LIKE could not use it."""
     await shop.vehicle("B-AY 42")
 
-    found = await rows(shop.app, shop.tenant, "SELECT read.vehicles_like('AY 4')")
-    elsewhere = await rows(shop.app, "another", "SELECT read.vehicles_like('AY 4')")
+    found = await rows(shop.running.app, shop.tenant, "SELECT read.vehicles_like('AY 4')")
+    elsewhere = await rows(shop.running.app, "another", "SELECT read.vehicles_like('AY 4')")
 
     assert (len(found), elsewhere) == (1, [])

@@ -44,8 +44,8 @@ async def test_jobs_projected_anew_are_the_jobs_projected_step_by_step(shop: "Sh
     await _empty(shop)
 
     words = Sealing(InMemoryKeyring())
-    jobs = PostgresEventStore(shop.app, JOB_EVENTS, words, log=JOB_EVENTS.log)
-    await Feed(shop.relay, shop.projector, [([kafka.JOBS], Anew(jobs))]).drain()
+    jobs = PostgresEventStore(shop.running.app, JOB_EVENTS, words, log=JOB_EVENTS.log)
+    await Feed(shop.running.relay, shop.running.projector, [([kafka.JOBS], Anew(jobs))]).drain()
 
     assert await _contents(shop) == step_by_step
     assert all(step_by_step.values())
@@ -56,8 +56,8 @@ async def test_a_job_seen_twice_is_seen_once(shop: "Shop") -> None:
     before = await _contents(shop)
 
     words = Sealing(InMemoryKeyring())
-    jobs = PostgresEventStore(shop.app, JOB_EVENTS, words, log=JOB_EVENTS.log)
-    await Feed(shop.relay, shop.projector, [([kafka.JOBS], Twice(jobs))]).drain()
+    jobs = PostgresEventStore(shop.running.app, JOB_EVENTS, words, log=JOB_EVENTS.log)
+    await Feed(shop.running.relay, shop.running.projector, [([kafka.JOBS], Twice(jobs))]).drain()
 
     assert await _contents(shop) == before
 
@@ -84,14 +84,16 @@ async def _busy_day(shop: "Shop") -> None:
 
 async def _contents(shop: "Shop") -> dict[str, Sequence[Any]]:
     """Every row of the tenant, whatever its columns."""
-    found = {table: await rows(shop.app, shop.tenant, query) for table, query in ALL.items()}
+    found = {
+        table: await rows(shop.running.app, shop.tenant, query) for table, query in ALL.items()
+    }
     return {
         table: sorted((row for (row,) in of_table), key=str) for table, of_table in found.items()
     }
 
 
 async def _empty(shop: "Shop") -> None:
-    async with shop.projector.connection() as connection:
+    async with shop.running.projector.connection() as connection:
         for table in ALL:
             query = SQL("DELETE FROM {} WHERE tenant = %s")
             await connection.execute(query.format(Identifier("read", table)), (shop.tenant,))

@@ -77,7 +77,7 @@ async def test_facts_arrive_lists_follow_and_policies_react(
 
 async def _facts_arrived(shop: "Shop") -> bool:
     query = "SELECT FROM read.vehicle, read.technician WHERE certifications <> '[]'"
-    return bool(await rows(shop.app, shop.tenant, query))
+    return bool(await rows(shop.running.app, shop.tenant, query))
 
 
 async def _flagged(shop: "Shop", name: str) -> bool:

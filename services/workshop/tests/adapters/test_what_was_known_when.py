@@ -77,7 +77,7 @@ async def test_what_people_said_is_not_in_the_log_in_the_clear(shop: "Shop") -> 
     job = await shop.requested(site.name)
 
     query = "SELECT data || meta FROM es.event WHERE tenant = %s"
-    async with shop.relay.connection() as connection:
+    async with shop.running.relay.connection() as connection:
         stored = await (await connection.execute(query, (shop.tenant,))).fetchall()
 
     assert job.complaint == "Brakes grind when cold"

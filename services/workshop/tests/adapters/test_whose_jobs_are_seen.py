@@ -104,7 +104,7 @@ async def test_the_role_for_requests_has_no_rights_on_the_log(shop: "Shop") -> N
 
     for table in ("event", "idem", "claim", "head"):
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
-            async with shop.app.connection() as connection:
+            async with shop.running.app.connection() as connection:
                 await connection.execute(ALL.format(Identifier("es", table)))
 
 
@@ -115,8 +115,8 @@ async def test_without_a_tenant_there_are_no_rows(shop: "Shop") -> None:
     await shop.feed.drain()
 
     for table in READ_MODELS:
-        async with shop.app.connection() as connection:
+        async with shop.running.app.connection() as connection:
             found = await connection.execute(ALL.format(Identifier("read", table)))
             assert await found.fetchall() == [], table
-    assert len(await rows(shop.app, shop.tenant, "SELECT job FROM read.job")) == 1
-    assert await rows(shop.app, "another", "SELECT job FROM read.job") == []
+    assert len(await rows(shop.running.app, shop.tenant, "SELECT job FROM read.job")) == 1
+    assert await rows(shop.running.app, "another", "SELECT job FROM read.job") == []
