@@ -65,11 +65,11 @@ def consuming(consumer: str, envelopes: Sequence[Envelope]) -> AbstractContextMa
     return _handling(envelopes, SpanKind.CONSUMER, operation)
 
 
-def is_traced(envelope: Envelope) -> bool:
-    """Whether its command is sampled, and there is somewhere to send spans to."""
-    return envelope.traceparent.endswith(SAMPLED) and not isinstance(
-        trace.get_tracer_provider(), trace.ProxyTracerProvider
-    )
+def traced(envelopes: Sequence[Envelope]) -> Sequence[Envelope]:
+    """Those whose commands are sampled; none where there is nowhere to send spans to."""
+    if isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
+        return ()
+    return [envelope for envelope in envelopes if envelope.traceparent.endswith(SAMPLED)]
 
 
 def context_of(envelope: Envelope) -> Context:
@@ -88,12 +88,13 @@ def attributes_of(envelope: Envelope) -> Mapping[str, str]:
 def _handling(
     envelopes: Sequence[Envelope], kind: SpanKind, operation: Mapping[str, str]
 ) -> AbstractContextManager[None]:
-    traced = [envelope for envelope in envelopes if is_traced(envelope)]
-    if not traced:
+    followed = traced(envelopes)
+    if not followed:
         return NOTHING
     if len(envelopes) == 1:
-        return _span(kind, context_of(traced[0]), (), {**attributes_of(traced[0]), **operation})
-    links = [_link(envelope) for envelope in traced]
+        [event] = followed
+        return _span(kind, context_of(event), (), {**attributes_of(event), **operation})
+    links = [_link(event) for event in followed]
     return _span(kind, Context(), links, {**_batch(envelopes), **operation})
 
 

@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kernel.clock import Clock
 from messaging.envelope import Envelope
-from messaging.telemetry import attributes_of, context_of, is_traced
+from messaging.telemetry import attributes_of, context_of, traced
 from runtime.telemetry import SECONDS, W3C, traceparent_of
 from transcoding.handlers import Handler, Metadata
 
@@ -168,7 +168,7 @@ def _carrying(metadata: Metadata, span: Span) -> Metadata:
 @contextmanager
 def delivering(envelope: Envelope, clock: Clock) -> Iterator[None]:
     """Around handing an event to one reader: done when the reader has taken it."""
-    span = _delivery(envelope) if is_traced(envelope) else None
+    span = _delivery(envelope) if traced([envelope]) else None
     try:
         yield
         _DELAY.record(max(0.0, (clock.now() - envelope.recorded_at).total_seconds()))
