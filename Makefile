@@ -9,7 +9,7 @@ T ?= libs services tests
 MINUTES ?= 3
 SEED ?= 0
 
-.PHONY: help setup up down demo logs protos fmt lint types arch test unit test-keycloak mutants chaos bench lock
+.PHONY: help setup browser up down demo logs protos fmt lint types arch test unit test-keycloak mutants chaos bench lock
 
 ##@ Start
 help: ## This list
@@ -17,6 +17,9 @@ help: ## This list
 
 setup: ## Install what is missing: system packages, Python packages, Kafka's jars
 	@scripts/bootstrap
+
+browser:
+	@scripts/bootstrap browser
 
 up: setup ## Start PostgreSQL, Kafka and all services; returns when they are ready
 	@$(BIN)/bayline up
@@ -51,7 +54,7 @@ arch: setup ## Who may import whom
 	@$(BIN)/lint-imports
 
 ##@ Test
-test: protos lint types arch ## Everything, against real PostgreSQL and real Kafka on ports of its own
+test: browser protos lint types arch ## Everything, against real PostgreSQL and real Kafka on ports of its own
 	@scripts/coverage
 	@$(BIN)/pytest --numprocesses 2 --dist loadgroup
 
