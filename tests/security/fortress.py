@@ -152,6 +152,7 @@ class Fortress:
         """One of everything that a contract can make, as soon as what it needs is there."""
         api = caller(session, self.stack, Person(self.tenant, ROLES, subject=self.maker))
         left = [each for each in bindings(services()) if each.method in creators(methods())]
+        left.sort(key=lambda each: "/sites" not in each.path)  # other things are at one
         while left:
             ready = [each for each in left if self._is_ready(each.method)]
             assert ready, f"nothing gives what these need: {[each.path for each in left]}"

@@ -38,7 +38,7 @@ from messaging.kafka import KafkaSettings
 from messaging.parking import Projection
 from messaging.retries import Retries
 from messaging.status import halt, register
-from messaging.telemetry import LAG, LAG_TIME
+from messaging.telemetry import LAG, LAG_TIME, UNPUBLISHED
 from messaging.trouble import PASSING, passing
 
 POLL_MILLISECONDS = 200
@@ -100,6 +100,8 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         self._backoffs: dict[TopicPartition, Backoff] = {}
         self._most = MOST_RECORDS
         self._newest: datetime | None = None
+        for topic in topics:
+            UNPUBLISHED.set(0, {"bayline.log": topic})  # until something is parked
 
     def stop(self) -> None:
         """Ends `run` after the batch at hand."""

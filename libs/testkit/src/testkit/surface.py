@@ -65,12 +65,16 @@ class Known:
     ) -> dict[str, Json]:
         """A request as protobuf JSON has it; of a command only what it must say, unless `complete`.
 
+        A site is always said: a vehicle that was moved to none would belong to everybody's.
+
         Raises LookupError where a thing that it must name is not there.
         """
         request = method.input_type
         fields = [each for each in request.fields if each.name not in GIVEN_OUT]
         whole = not method_rules(method).command if complete is None else complete
         found = self._filled(request, _examples().sent(fields, complete=whole))
+        if "site" in request.fields_by_name and "sites" in self.names:
+            found["site"] = self.names["sites"]
         if "request_id" in request.fields_by_name:
             found["requestId"] = str(self.ids.new())
         return found
