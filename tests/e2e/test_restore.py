@@ -51,7 +51,7 @@ async def test_a_restored_stack_goes_on_once_somebody_says_so(
     await _cancelled(berlin.people["manager"], kept)
     assert await _listed(berlin, kept) == "JOB_STATE_CANCELLED"
     assert await _listed(berlin, fresh) == "JOB_STATE_CLOSED"
-    await _until(whole_stack, lambda lines: not _halted(lines) and _drained(lines))
+    await _until(whole_stack, lambda lines: _resumed(lines) and _drained(lines))
 
 
 def _restored(stack: Stack, folder: Path) -> None:
