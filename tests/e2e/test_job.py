@@ -11,6 +11,7 @@ from devstack.api import Api, Refused
 from devstack.demo import Demo
 from devstack.stack import Stack
 from devstack.stories import Visit, Workshop
+from messaging.kafka import connection
 
 JOBS = "bayline.workshop.v1.JobEvent"
 
@@ -127,7 +128,7 @@ async def _status(caller: Api, path: str) -> int:
 
 async def _published(stack: Stack, job: str) -> list[str]:
     """Types of the job's events on the topic, as any Kafka client reads them."""
-    consumer: Any = AIOKafkaConsumer(bootstrap_servers=stack.parts.environments.bootstrap)
+    consumer: Any = AIOKafkaConsumer(**connection(stack.parts.environments.kafka))
     await consumer.start()
     try:
         partitions = [TopicPartition(JOBS, number) for number in range(16)]

@@ -15,7 +15,6 @@ from devstack.api import Api
 from devstack.demo import Demo
 from devstack.stack import Stack
 from messaging.dlq import dlq_of
-from testkit.servers import KafkaServer
 from testkit.topics import eventually, everything_in
 
 BAYLINE = Path(sys.executable).parent / "bayline"
@@ -78,7 +77,7 @@ async def _lists(admin: Api, name: str, plate: str) -> bool:
 
 async def _dead_letters(stack: Stack, name: str, types: Sequence[str]) -> bool:
     """Of this vehicle, in the order of its stream."""
-    kafka = KafkaServer(stack.parts.environments.bootstrap)
+    kafka = stack.parts.environments.kafka
     found = [dict(record.headers) for record in await everything_in(kafka, dlq_of(LOG))]
     stream = name.removeprefix("vehicles/").encode()
     ours = [headers for headers in found if headers["ce_subject"] == stream]

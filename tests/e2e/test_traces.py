@@ -31,6 +31,7 @@ from devstack.stack import Stack
 from devstack.stories import TROUBLES
 from devstack.vins import vin
 from messaging.envelope import PARTITIONS, Envelope, envelope_of
+from messaging.kafka import connection
 from testkit.collector import Collector, Seen, collecting
 from testkit.servers import own_stack
 
@@ -177,7 +178,7 @@ async def _watch(manager: Api, ready: asyncio.Event, delivered: set[str]) -> Non
 
 async def _published(stack: Stack) -> dict[str, list[Envelope]]:
     """All events in Kafka, by the command that caused them."""
-    consumer: Any = AIOKafkaConsumer(bootstrap_servers=stack.parts.environments.bootstrap)
+    consumer: Any = AIOKafkaConsumer(**connection(stack.parts.environments.kafka))
     found: defaultdict[str, list[Envelope]] = defaultdict(list)
     await consumer.start()
     try:

@@ -11,10 +11,10 @@ from uuid import UUID
 import psycopg
 import pytest
 
+from devstack.accounts import Login
 from devstack.stack import Stack
 from messaging.consumer import Consumer
 from testkit.seen import TABLE, Seen, a_pool
-from testkit.servers import KafkaServer
 from testkit.topics import WrittenLog, eventually, publish, topics
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
@@ -84,12 +84,12 @@ async def shop(stack: Stack, topic_prefix: str) -> AsyncIterator[Shop]:
     environments = stack.parts.environments
     with psycopg.connect(environments.postgres.dsn("workshop")) as connection:
         connection.execute(TABLE.replace("CREATE TABLE", "CREATE TABLE IF NOT EXISTS").encode())
-    kafka = KafkaServer(environments.bootstrap)
+    kafka = environments.kafka
     written = WrittenLog(f"{topic_prefix}bayline.workshop.v1.JobEvent")
     password = environments.passwords("workshop")["projector"]
     dsn = environments.postgres.dsn("workshop", user="workshop_projector", password=password)
     shop = Shop(stack, Seen(f"workshop.{topic_prefix}seen"))
-    async with topics(kafka.bootstrap, written.log), a_pool(dsn) as pool:
+    async with topics(kafka, written.log), a_pool(dsn) as pool:
         await _spoil(kafka, written)
         consumer = Consumer(
             kafka,
@@ -203,7 +203,7 @@ async def test_a_dlq_topic_that_takes_nothing_is_named_in_the_status(shop: Shop)
     assert f"{gone}.dlq" in line["reason"]
 
 
-async def _spoil(kafka: KafkaServer, written: WrittenLog) -> None:
+async def _spoil(kafka: Login, written: WrittenLog) -> None:
     for stream in (ILL, WELL):
         for data in (b"1", b"bug" if stream == ILL else b"2", b"3"):
             written.append(stream, data)

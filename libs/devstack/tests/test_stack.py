@@ -110,7 +110,7 @@ def test_a_role_reaches_its_own_database_and_the_keyring_only(stack: Stack) -> N
 def _start(stack: Stack) -> None:
     for name in SERVERS:
         stack.start(name, _ignore)
-    asyncio.run(ensure_topics(stack.parts.environments.bootstrap, ["t.Kept"]))
+    asyncio.run(ensure_topics(stack.parts.environments.kafka, ["t.Kept"]))
 
 
 def _remember(stack: Stack, what: str) -> None:
@@ -127,7 +127,7 @@ def _remembered(stack: Stack, what: str) -> bool:
 
 def _topics(stack: Stack) -> set[str]:
     async def listed() -> set[str]:
-        async with kafka.admin(stack.parts.environments.bootstrap) as admin:
+        async with kafka.admin(stack.parts.environments.kafka) as admin:
             return set(await admin.list_topics())
 
     return asyncio.run(listed())

@@ -122,7 +122,7 @@ async def _a_shop(
 ) -> AsyncIterator[Shop]:
     log = WrittenLog(f"{topic_prefix}bayline.workshop.v1.JobEvent")
     seen = Seen(f"{topic_prefix}seen")
-    async with topics(kafka_server.bootstrap, log.log), a_pool(made.projector_dsn) as pool:
+    async with topics(kafka_server, log.log), a_pool(made.projector_dsn) as pool:
         yield Shop(log, kafka_server, pool, made, seen)
 
 

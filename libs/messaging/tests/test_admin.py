@@ -33,7 +33,7 @@ async def test_events_are_kept_for_ever_and_dead_letters_for_thirty_days(
     kafka_server: KafkaServer, topic_prefix: str
 ) -> None:
     topic = f"{topic_prefix}JobEvent"
-    async with topics(kafka_server.bootstrap, topic):
+    async with topics(kafka_server, topic):
         await eventually(partial(has_settings, kafka_server, topic, 16, "-1", "delete"))
         await eventually(
             partial(has_settings, kafka_server, f"{topic}.dlq", 16, "2592000000", "delete")
@@ -45,8 +45,8 @@ async def test_topics_are_made_once_however_many_ask(
 ) -> None:
     topic = f"{topic_prefix}JobEvent"
 
-    async with topics(kafka_server.bootstrap, topic):
-        again = (ensure_topics(kafka_server.bootstrap, [topic, f"{topic}.dlq"]) for _ in range(3))
+    async with topics(kafka_server, topic):
+        again = (ensure_topics(kafka_server, [topic, f"{topic}.dlq"]) for _ in range(3))
         await asyncio.gather(*again)
 
         await eventually(partial(has_settings, kafka_server, topic, 16, "-1", "delete"))
@@ -56,6 +56,6 @@ async def test_a_topic_with_other_partitions_is_refused_by_name(
     kafka_server: KafkaServer, topic_prefix: str
 ) -> None:
     topic = f"{topic_prefix}JobEvent"
-    async with topics(kafka_server.bootstrap, topic, partitions=3):
+    async with topics(kafka_server, topic, partitions=3):
         with pytest.raises(WrongPartitions, match=f"{topic} has 3 partitions, not 16"):
-            await ensure_topics(kafka_server.bootstrap, [topic])
+            await ensure_topics(kafka_server, [topic])

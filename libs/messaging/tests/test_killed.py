@@ -156,7 +156,7 @@ async def a_shop(
         relay_dsn=made.relay_dsn,
         projector_dsn=made.projector_dsn,
     )
-    async with topics(kafka_server.bootstrap, log):
+    async with topics(kafka_server, log):
         yield Shop(settings, made, kafka_server)
 
 

@@ -254,7 +254,7 @@ async def test_a_missing_topic_holds_up_no_dead_letters_but_its_own(
         await eventually(lambda: _is_relayed(shop, log=shop.log.log))
         assert not await _is_relayed(shop, log=gone)
 
-        async with topics(shop.kafka.bootstrap, gone):
+        async with topics(shop.kafka, gone):
             await eventually(lambda: _is_relayed(shop, log=gone))
             assert len(await everything_in(shop.kafka, dlq_of(gone))) == 3
 

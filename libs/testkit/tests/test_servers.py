@@ -2,6 +2,7 @@ import psycopg
 import pytest
 
 from devstack.kafka import complaint
+from messaging.kafka import connection
 from testkit.servers import KafkaServer, NewDatabase
 
 pytestmark = pytest.mark.integration
@@ -32,7 +33,7 @@ def test_a_database_is_closed_to_the_roles_of_another_service(database: NewDatab
 
 
 async def test_kafka_answers(kafka_server: KafkaServer) -> None:
-    assert await complaint(kafka_server.bootstrap) == ""
+    assert await complaint(connection(kafka_server)) == ""
 
 
 def _who_enters(dsn: str) -> str:

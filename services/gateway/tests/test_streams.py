@@ -26,6 +26,7 @@ from messaging.envelope import Envelope
 from runtime.identity import Caller, TokenExpired
 from runtime.policy import Policies
 from runtime.positions import CursorUnreadable, Seals
+from runtime.settings import Kafka
 
 SHARDS = 64
 SEALS = Seals([bytes(range(32))])
@@ -85,7 +86,7 @@ class FakeSource:
 
 
 def ready_hub() -> Hub:
-    hub = Hub("", [JOBS])
+    hub = Hub(Kafka(bootstrap=""), [JOBS])
     hub._ready.set()
     return hub
 
@@ -225,7 +226,7 @@ async def test_when_the_topic_has_a_hole_readers_resume_from_the_store() -> None
 
 
 async def test_nobody_watches_before_the_tail_is_connected() -> None:
-    hub = Hub("", [JOBS])
+    hub = Hub(Kafka(bootstrap=""), [JOBS])
 
     with pytest.raises(LiveTailUnavailable), hub.watching(JOBS, "acme"):
         pass

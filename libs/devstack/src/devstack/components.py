@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from devstack import databases, kafka, topology
+from devstack import accounts, databases, kafka, topology
 from devstack.environments import Environments
 from devstack.failure import StackFailure
 from devstack.kafka import Broker
@@ -60,7 +60,8 @@ class Parts:
     def broker(self) -> Broker:
         offset = self.environments.offset
         port, controller = topology.KAFKA_PORT + offset, topology.CONTROLLER_PORT + offset
-        return Broker(self.home / "kafka", port, controller, self.log("kafka"))
+        password = self.environments.kafka_passwords()[accounts.ADMIN]
+        return Broker(self.home / "kafka", port, controller, self.log("kafka"), password)
 
     def erase(self) -> None:
         """Forgets all data: stores, topics, keys, logs. Nothing may run."""
@@ -129,7 +130,9 @@ class Parts:
         )
 
     def _topics(self) -> list[str]:
-        asyncio.run(ensure_topics(self.environments.bootstrap, topology.logs()))
+        rights = [right for each in topology.SERVICES for right in accounts.rights_of(each)]
+        self.broker().admit(self.environments.kafka_passwords(), rights)
+        asyncio.run(ensure_topics(self.environments.kafka, topology.logs()))
         return []
 
     def _issuer(self) -> Component:

@@ -4,7 +4,10 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from devstack import topology
+from pydantic import SecretStr
+
+from devstack import accounts, topology
+from devstack.accounts import Login
 from devstack.databases import LOGINS
 from devstack.places import environment
 from devstack.ports import HOST
@@ -24,12 +27,24 @@ class Environments:
         return Server(port, self.secrets.password("postgres"))
 
     @property
-    def bootstrap(self) -> str:
-        return f"{HOST}:{topology.KAFKA_PORT + self.offset}"
+    def kafka(self) -> Login:
+        """The broker, as its administrator."""
+        return self.kafka_login(accounts.ADMIN)
+
+    def kafka_login(self, user: str) -> Login:
+        return Login(self._bootstrap, user, SecretStr(self.kafka_passwords()[user]))
+
+    def kafka_passwords(self) -> Mapping[str, str]:
+        users = (accounts.ADMIN, *(service.name for service in topology.SERVICES))
+        return {user: self.secrets.password(f"kafka/{user}") for user in users}
 
     @property
     def issuer(self) -> str:
         return f"http://{HOST}:{topology.ISSUER_PORT + self.offset}"
+
+    @property
+    def _bootstrap(self) -> str:
+        return f"{HOST}:{topology.KAFKA_PORT + self.offset}"
 
     def passwords(self, service: str) -> Mapping[str, str]:
         return {role: self.secrets.password(f"{service}_{role}") for role in LOGINS}
@@ -77,7 +92,9 @@ class Environments:
         }
         return peers | {
             "ADMIN__PORT": str(service.admin_port + self.offset),
-            "KAFKA__BOOTSTRAP": self.bootstrap,
+            "KAFKA__BOOTSTRAP": self._bootstrap,
+            "KAFKA__USER": service.name,
+            "KAFKA__PASSWORD": self.kafka_passwords()[service.name],
             "IDENTITY__ISSUER": self.issuer,
             "IDENTITY__JWKS_URL": f"{self.issuer}/jwks",
             "IDENTITY__AUDIENCE": topology.AUDIENCE,

@@ -22,7 +22,7 @@ def explain(
     wanted = _uuid(event_id)
     environments = Stack.here().parts.environments
     with consumers.stores(environments.postgres) as found:
-        where = whereabouts(found, wanted, partial(on_topic, environments.bootstrap))
+        where = whereabouts(found, wanted, partial(on_topic, environments.kafka))
     if as_json:
         show.json(where.document())
     else:

@@ -6,19 +6,23 @@ import fcntl
 import hashlib
 import shutil
 import sys
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
+from devstack import accounts
+from devstack.accounts import Login, Right
 from devstack.failure import StackFailure
 from devstack.places import BUILD
 from devstack.ports import HOST
 from devstack.processes import Program, run
+from messaging.kafka import connection
 
 POM = Path(__file__).parent / "jars" / "pom.xml"
 SUMS = Path(__file__).parent / "jars" / "kafka.sha256"
@@ -29,10 +33,20 @@ process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@{host}:{controller_port}
 controller.listener.names=CONTROLLER
-listeners=PLAINTEXT://{host}:{port},CONTROLLER://{host}:{controller_port}
-advertised.listeners=PLAINTEXT://{host}:{port}
-inter.broker.listener.name=PLAINTEXT
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+listeners=SERVICES://{host}:{port},CONTROLLER://{host}:{controller_port}{open_listener}
+advertised.listeners=SERVICES://{host}:{port}{open_listener}
+inter.broker.listener.name=SERVICES
+listener.security.protocol.map=SERVICES:SASL_PLAINTEXT,CONTROLLER:SASL_PLAINTEXT,OPEN:PLAINTEXT
+sasl.enabled.mechanisms=SCRAM-SHA-512,PLAIN
+sasl.mechanism.inter.broker.protocol=PLAIN
+sasl.mechanism.controller.protocol=PLAIN
+listener.name.services.scram-sha-512.sasl.jaas.config={security}.scram.ScramLoginModule required;
+listener.name.services.plain.sasl.jaas.config={admin}
+listener.name.controller.sasl.enabled.mechanisms=PLAIN
+listener.name.controller.plain.sasl.jaas.config={admin}
+authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+allow.everyone.if.no.acl.found=false
+super.users=User:admin{open_user}
 log.dirs={data}
 auto.create.topics.enable=false
 group.initial.rebalance.delay.ms=0
@@ -43,6 +57,12 @@ transaction.state.log.min.isr=1
 share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
 """
+
+SECURITY = "org.apache.kafka.common.security"
+ADMIN_MODULE = (
+    f"{SECURITY}.plain.PlainLoginModule required "
+    'username="admin" password="{password}" user_admin="{password}";'
+)
 
 LOGGING = """\
 status=warn
@@ -57,30 +77,50 @@ rootLogger.appenderRef.console.ref=console
 
 @dataclass(frozen=True, slots=True)
 class Broker:
-    """One node on a data folder. `heap` is in MiB."""
+    """One node on a data folder. `heap` is in MiB.
+
+    Services prove who they are by SCRAM. The administrator alone has a password in the
+    configuration, which sets those of all others. Whoever comes by `open_port`, if there is
+    one, is asked nothing and may do anything: that is for tests.
+    """
 
     folder: Path
     port: int
     controller_port: int
     log: Path
+    password: str  # the administrator's
     heap: int = 384
+    open_port: int = 0
 
     @property
     def bootstrap(self) -> str:
         return f"{HOST}:{self.port}"
 
+    @property
+    def data(self) -> Path:
+        return self.folder / "data"
+
     def initialise(self) -> None:
         """Writes the configuration; formats the data folder where there is none yet."""
-        data = self.folder / "data"
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / "log4j2.properties").write_text(LOGGING)
-        (self.folder / "server.properties").write_text(
-            PROPERTIES.format(
-                host=HOST, port=self.port, controller_port=self.controller_port, data=data
-            )
-        )
-        if not (data / "meta.properties").exists():
+        properties = self.folder / "server.properties"
+        properties.touch(mode=0o600)
+        properties.write_text(self._properties())
+        if not (self.data / "meta.properties").exists():
             self._format()
+
+    def _properties(self) -> str:
+        return PROPERTIES.format(
+            host=HOST,
+            port=self.port,
+            controller_port=self.controller_port,
+            data=self.data,
+            security=SECURITY,
+            admin=ADMIN_MODULE.format(password=self.password),
+            open_listener=f",OPEN://{HOST}:{self.open_port}" if self.open_port else "",
+            open_user=";User:ANONYMOUS" if self.open_port else "",
+        )
 
     def _format(self) -> None:
         done = run(
@@ -114,26 +154,50 @@ class Broker:
 
     def complaint(self) -> str:
         """Why it cannot be used yet; empty when it can."""
-        return asyncio.run(complaint(self.bootstrap))
+        return asyncio.run(complaint(self._as_administrator()))
+
+    def admit(self, passwords: Mapping[str, str], rights: Sequence[Right]) -> None:
+        """Lets services in: with which password, to do what. May be said again."""
+
+        async def admitted() -> None:
+            async with client_of(self._as_administrator()) as client:
+                await accounts.admit(client, passwords, rights)
+
+        asyncio.run(admitted())
+
+    def _as_administrator(self) -> dict[str, Any]:
+        """By the password in its configuration, which it knows before any other."""
+        return {
+            "bootstrap_servers": self.bootstrap,
+            "security_protocol": "SASL_PLAINTEXT",
+            "sasl_mechanism": "PLAIN",
+            "sasl_plain_username": accounts.ADMIN,
+            "sasl_plain_password": self.password,
+        }
 
 
-async def complaint(bootstrap: str) -> str:
-    host, port = bootstrap.rsplit(":", 1)
+async def complaint(how: Mapping[str, Any]) -> str:
+    host, port = how["bootstrap_servers"].rsplit(":", 1)
     try:
         _, writer = await asyncio.open_connection(
             host, int(port)
         )  # aiokafka logs what this does not
         writer.close()
-        async with admin(bootstrap) as client:
+        async with client_of(how) as client:
             await client.describe_cluster()
     except (KafkaError, OSError) as error:
         return str(error)
     return ""
 
 
+def admin(login: Login) -> AbstractAsyncContextManager[AIOKafkaAdminClient]:
+    return client_of(connection(login))
+
+
 @asynccontextmanager
-async def admin(bootstrap: str) -> AsyncIterator[AIOKafkaAdminClient]:
-    client = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=3000)
+async def client_of(how: Mapping[str, Any]) -> AsyncIterator[AIOKafkaAdminClient]:
+    """`how` is what aiokafka's clients are given to connect."""
+    client = AIOKafkaAdminClient(**how, request_timeout_ms=3000)
     try:
         await client.start()
         yield client

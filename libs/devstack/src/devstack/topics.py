@@ -11,8 +11,10 @@ from aiokafka.errors import KafkaError
 from rich.table import Table
 
 from devstack import kafka, show
+from devstack.accounts import Login
 from devstack.failure import StackFailure
 from devstack.stack import Stack
+from messaging.kafka import connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +26,9 @@ class Topic:
 
 def topics(as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False) -> None:
     """The topics, and how many records each holds."""
-    bootstrap = Stack.here().parts.environments.bootstrap
+    login = Stack.here().parts.environments.kafka
     try:
-        found = asyncio.run(_topics(bootstrap))
+        found = asyncio.run(_topics(login))
     except (KafkaError, OSError) as error:
         raise StackFailure(
             f"Kafka does not answer: {error}", hint="start it: `bayline up`"
@@ -37,15 +39,15 @@ def topics(as_json: Annotated[bool, typer.Option("--json", help="For scripts.")]
         _show(found)
 
 
-async def _topics(bootstrap: str) -> list[Topic]:
-    async with kafka.admin(bootstrap) as admin:
+async def _topics(login: Login) -> list[Topic]:
+    async with kafka.admin(login) as admin:
         names = sorted(name for name in await admin.list_topics() if not name.startswith("__"))
         described = {one["topic"]: one for one in await admin.describe_topics(names)}
     partitions = {
         name: [TopicPartition(name, one["partition"]) for one in described[name]["partitions"]]
         for name in names
     }
-    async with AIOKafkaConsumer(bootstrap_servers=bootstrap) as consumer:
+    async with AIOKafkaConsumer(**connection(login)) as consumer:
         return [
             Topic(name, len(parts), await _records(consumer, parts))
             for name, parts in partitions.items()

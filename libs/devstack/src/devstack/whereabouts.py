@@ -14,9 +14,11 @@ from aiokafka.errors import KafkaError
 from psycopg.rows import class_row
 
 from devstack import topology
+from devstack.accounts import Login
 from devstack.consumers import Stores
 from devstack.failure import StackFailure
 from eventstore.chain import hash_of
+from messaging.kafka import connection
 
 EVENT = """
 SELECT e.log, e.shard, e.pos, e.tenant, e.stream, e.ver, e.event_id, e.type, e.occurred_at,
@@ -110,9 +112,9 @@ def whereabouts(
     )
 
 
-def on_topic(bootstrap: str, event: StoredEvent) -> Published | None:
+def on_topic(login: Login, event: StoredEvent) -> Published | None:
     try:
-        return asyncio.run(_published(bootstrap, event))
+        return asyncio.run(_published(login, event))
     except (KafkaError, OSError) as error:
         raise StackFailure(
             f"Kafka does not answer: {error}", hint="start it: `bayline up`"
@@ -120,8 +122,8 @@ def on_topic(bootstrap: str, event: StoredEvent) -> Published | None:
 
 
 def _stored(stores: Stores, event_id: UUID) -> StoredEvent:
-    for connection in stores.connections.values():
-        with connection.cursor(row_factory=class_row(StoredEvent)) as cursor:
+    for store in stores.connections.values():
+        with store.cursor(row_factory=class_row(StoredEvent)) as cursor:
             event = cursor.execute(EVENT, (event_id,)).fetchone()
         if event is not None:
             return event
@@ -134,17 +136,17 @@ def _stored(stores: Stores, event_id: UUID) -> StoredEvent:
 def _readers(stores: Stores, event: StoredEvent) -> list[Reader]:
     place = event.log, event.shard
     readers = []
-    for connection in stores.connections.values():
-        parked: dict[str, str] = dict(connection.execute(PARKED, (*place, event.pos)).fetchall())
-        for name, pos in connection.execute(CURSORS, place):
+    for store in stores.connections.values():
+        parked: dict[str, str] = dict(store.execute(PARKED, (*place, event.pos)).fetchall())
+        for name, pos in store.execute(CURSORS, place):
             readers.append(Reader(name, max(0, event.pos - pos), parked.get(name, "")))
     return readers
 
 
-async def _published(bootstrap: str, event: StoredEvent) -> Published | None:
+async def _published(login: Login, event: StoredEvent) -> Published | None:
     """Reads the event's partition from its beginning until it meets the event."""
     partition = TopicPartition(event.log, event.shard % topology.PARTITIONS)
-    async with AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False) as consumer:
+    async with AIOKafkaConsumer(**connection(login), enable_auto_commit=False) as consumer:
         consumer.assign([partition])
         await consumer.seek_to_beginning(partition)
         end = (await consumer.end_offsets([partition]))[partition]

@@ -9,6 +9,7 @@ from aiokafka.errors import TopicAlreadyExistsError, for_code
 
 from messaging.dlq import dlq_of
 from messaging.envelope import PARTITIONS
+from messaging.kafka import KafkaSettings, connection
 
 DLQ_KEPT = timedelta(days=30)
 KNOWN_SECONDS, POLL_SECONDS = 20.0, 0.05
@@ -19,13 +20,17 @@ class WrongPartitions(Exception):
 
 
 async def ensure_topics(
-    bootstrap: str, topics: Sequence[str], partitions: int = PARTITIONS, *, replication: int = 1
+    settings: KafkaSettings,
+    topics: Sequence[str],
+    partitions: int = PARTITIONS,
+    *,
+    replication: int = 1,
 ) -> None:
     """Makes each topic and its `.dlq` unless it is there. Safe to run by several at once."""
     names = [topic for topic in topics if not topic.endswith(".dlq")]
     wanted = [_events(name, partitions, replication) for name in names]
     wanted += [_dlq(dlq_of(name), partitions, replication) for name in names]
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    admin = AIOKafkaAdminClient(**connection(settings))
     try:
         await admin.start()
         existing = set(await admin.list_topics())

@@ -34,7 +34,7 @@ from messaging.cursor import (
 )
 from messaging.effects import Effects
 from messaging.envelope import Envelope
-from messaging.kafka import KafkaSettings
+from messaging.kafka import KafkaSettings, connection
 from messaging.parking import Projection
 from messaging.retries import Retries
 from messaging.status import halt, register
@@ -148,7 +148,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
     @asynccontextmanager
     async def _joined(self) -> AsyncIterator[AIOKafkaConsumer]:
         kafka = AIOKafkaConsumer(
-            bootstrap_servers=self._settings.bootstrap,
+            **connection(self._settings),
             group_id=self._name,
             enable_auto_commit=False,
             auto_offset_reset="earliest",

@@ -63,7 +63,11 @@ class Keyring(Block):
 
 
 class Kafka(Block):
+    """A broker that asks nobody who they are takes no user. With one it is SCRAM-SHA-512."""
+
     bootstrap: str
+    user: str = ""
+    password: SecretStr = SecretStr("")
 
 
 class ClaimNames(Block):

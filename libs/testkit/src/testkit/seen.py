@@ -12,6 +12,7 @@ from typing import Any
 
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
+from pydantic import SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from assembly.logs import OwnLog
@@ -63,6 +64,8 @@ class Settings(BaseSettings):
     log: str
     name: str
     bootstrap: str
+    user: str = ""
+    password: SecretStr = SecretStr("")
     relay_dsn: str
     projector_dsn: str
 

@@ -12,12 +12,14 @@ from typing import Self
 from urllib.parse import unquote, urlsplit
 
 import pytest
+from pydantic import SecretStr
 from pydantic_settings import BaseSettings
 
-from devstack import databases, kafka
+from devstack import accounts, databases, kafka, topology
+from devstack.accounts import Login
 from devstack.databases import LOGINS, Database
 from devstack.kafka import Broker
-from devstack.ports import free_port
+from devstack.ports import HOST, free_port
 from devstack.postgres import Cluster, Server
 from devstack.processes import Running, spawn, stop, wait_until_ready
 from devstack.stack import Stack
@@ -25,6 +27,7 @@ from kernel.ids import Uuid7
 
 PASSWORD = "tests-only"  # noqa: S105 -- of roles that live as long as a test run
 PASSWORDS = dict.fromkeys(LOGINS, PASSWORD)
+KAFKA_USERS = (accounts.ADMIN, *(service.name for service in topology.SERVICES))
 
 NewDatabase = Callable[[str], Database]
 
@@ -37,8 +40,13 @@ class GivenServers(BaseSettings, frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
-class KafkaServer:
-    bootstrap: str
+class KafkaServer(Login):
+    """Who comes to `bootstrap` is asked nothing; who comes to `guarded`, all that services are."""
+
+    guarded: str = ""
+
+    def login(self, user: str, password: str = PASSWORD) -> Login:
+        return Login(self.guarded, user, SecretStr(password))
 
 
 @pytest.fixture(scope="session")
@@ -163,22 +171,25 @@ def _given_postgres(url: str) -> Iterator[Server]:
 def _own_kafka() -> Iterator[KafkaServer]:
     kafka.fetch_jars()
     with _folder() as folder:
-        broker = Broker(folder, free_port(), free_port(), folder / "kafka.log", heap=256)
+        ports = free_port(), free_port()
+        broker = Broker(folder, *ports, folder / "kafka.log", PASSWORD, 256, free_port())
         broker.initialise()
         running = spawn(broker.program(), dies_with_parent=True)
         try:
             wait_until_ready(running, broker.log, broker.complaint)
-            yield KafkaServer(broker.bootstrap)
-            _check_tidy(broker.bootstrap)
+            broker.admit(dict.fromkeys(KAFKA_USERS, PASSWORD), ())
+            server = KafkaServer(f"{HOST}:{broker.open_port}", guarded=broker.bootstrap)
+            yield server
+            _check_tidy(server)
         finally:
             stop(running)
 
 
-def _check_tidy(bootstrap: str) -> None:
+def _check_tidy(server: KafkaServer) -> None:
     """A broker's memory is bounded by its partitions: a test deletes the topics that it made."""
 
     async def listed() -> list[str]:
-        async with kafka.admin(bootstrap) as admin:
+        async with kafka.admin(server) as admin:
             return [name for name in await admin.list_topics() if not name.startswith("__")]
 
     left = sorted(asyncio.run(listed()))

@@ -17,7 +17,7 @@ from kernel.ids import IdGenerator, Uuid7
 from messaging.admin import ensure_topics
 from messaging.dlq import dlq_of
 from messaging.envelope import PARTITIONS, SHARDS, Envelope, envelope_from
-from messaging.kafka import KafkaPublisher, KafkaSettings, last_records
+from messaging.kafka import KafkaPublisher, KafkaSettings, connection, last_records
 
 AT_ONCE = 200
 LEASE_SECONDS = 3.0
@@ -164,19 +164,21 @@ async def publish(kafka: KafkaSettings, envelopes: Sequence[Envelope]) -> None:
 
 
 @asynccontextmanager
-async def topics(bootstrap: str, *names: str, partitions: int = PARTITIONS) -> AsyncIterator[None]:
+async def topics(
+    kafka: KafkaSettings, *names: str, partitions: int = PARTITIONS
+) -> AsyncIterator[None]:
     """Made with their `.dlq`, and deleted: a broker's memory is bounded by its partitions."""
-    await ensure_topics(bootstrap, names, partitions)
+    await ensure_topics(kafka, names, partitions)
     try:
         yield
     finally:
-        await delete_topics(bootstrap, *names)
+        await delete_topics(kafka, *names)
 
 
-async def delete_topics(bootstrap: str, *names: str) -> None:
+async def delete_topics(kafka: KafkaSettings, *names: str) -> None:
     """These and their `.dlq`, as far as they are there; gone when this returns."""
     both = {each for name in names for each in (name, dlq_of(name))}
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    admin = AIOKafkaAdminClient(**connection(kafka))
     await admin.start()
     try:
         there = both & set(await admin.list_topics())

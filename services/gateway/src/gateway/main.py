@@ -50,7 +50,7 @@ async def main(settings: Settings, service: Service) -> None:
         for channel in [service.peer(name)]
         for record in RECORDS[name]
     }
-    hub = Hub(settings.kafka.bootstrap, list(channels))
+    hub = Hub(settings.kafka, list(channels))
     streams = Streams(hub, Source(channels), service.seals, policies, service.clock)
     handlers: dict[ServiceDescriptor, Handler] = {
         descriptor: _peer(service, name) for name, descriptor in PEERS.items()

@@ -217,7 +217,7 @@ async def whole_shop(
     kafka_settings = Kafka(bootstrap=kafka_server.bootstrap)
     changed = settings.model_copy(update={"kafka": kafka_settings})
     async with (
-        topics(kafka_server.bootstrap, *TOPICS),
+        topics(kafka_server, *TOPICS),
         opened(changed, issuer, Service) as shop,
     ):
         yield shop

@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from types import SimpleNamespace
 
 import psycopg
@@ -14,7 +13,7 @@ from devstack.environments import Environments
 from eventstore.chain import genesis
 from eventstore.store import Claim
 from messaging.envelope import Envelope, Undecodable, envelope_from, envelope_of
-from messaging.kafka import last_records
+from messaging.kafka import KafkaSettings, last_records
 from testkit.proof.evidence import Consumed, Evidence, Head, Held, Place, StoredEvent, UsedKey
 from testkit.proof.folds import POLICIES, claims_of, projections, rows_in, rows_of
 from testkit.proof.history import Command
@@ -35,18 +34,13 @@ SELECT s.name, CASE s.state WHEN 'halted' THEN 'halted: ' || s.reason ELSE '' EN
 FROM consumer.status s"""
 
 
-@dataclass(frozen=True, slots=True)
-class Kafka:
-    bootstrap: str
-
-
 async def gather(environments: Environments, commands: Sequence[Command]) -> Evidence:
     """Nothing may write meanwhile. Each service's read models are made anew beside it."""
     server = environments.postgres
     dsns = {service.name: server.dsn(service.name) for service in topology.EVENT_SOURCED}
     found = [_of_store(dsn) for dsn in dsns.values()]
     events = [event for store in found for event in store.events]
-    topics, strangers = await _topics(environments.bootstrap)
+    topics, strangers = await _topics(environments.kafka)
     log = list(_envelopes(events))
     owed = [await rows_of(environments, service, log) for service in dsns]
     rows = [rows_in(dsn, service) for service, dsn in dsns.items()]
@@ -100,11 +94,11 @@ def _unchecked(consumers: Iterable[Consumed]) -> list[str]:
     return sorted({consumer.name for consumer in consumers} - folded - POLICIES)
 
 
-async def _topics(bootstrap: str) -> tuple[dict[str, list[Envelope]], list[str]]:
+async def _topics(kafka: KafkaSettings) -> tuple[dict[str, list[Envelope]], list[str]]:
     found: dict[str, list[Envelope]] = {}
     strangers = []
     for topic in topology.logs():
-        records = await last_records(Kafka(bootstrap), topic, EVERY_RECORD)
+        records = await last_records(kafka, topic, EVERY_RECORD)
         found[topic] = []
         for record in records:
             try:

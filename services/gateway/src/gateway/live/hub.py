@@ -11,6 +11,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from kernel.errors import Unavailable
 from messaging.backoff import Backoff
 from messaging.envelope import PARTITIONS, Envelope, envelope_of
+from messaging.kafka import KafkaSettings, connection
 
 WAITING = 2_000
 FETCH_MS = 250
@@ -62,8 +63,8 @@ class Hub:
     positions have no holes; where one is met, every watcher is ended, and resumes from the store.
     """
 
-    def __init__(self, bootstrap: str, topics: Sequence[str]) -> None:
-        self._bootstrap = bootstrap
+    def __init__(self, settings: KafkaSettings, topics: Sequence[str]) -> None:
+        self._settings = settings
         self._topics = tuple(topics)
         self._watchers: set[Watcher] = set()
         self._offsets: dict[TopicPartition, int] = {}
@@ -101,7 +102,7 @@ class Hub:
 
     async def _read(self, backoff: Backoff) -> None:
         consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._bootstrap, enable_auto_commit=False, auto_offset_reset="latest"
+            **connection(self._settings), enable_auto_commit=False, auto_offset_reset="latest"
         )
         await consumer.start()
         try:
