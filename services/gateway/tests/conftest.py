@@ -8,8 +8,9 @@ import pytest
 
 from gateway import application
 from gateway.identity import Guarded
+from gateway.limits import Limiter
 from gateway.main import OWN, PEERS
-from gateway.settings import Http, Login, Settings
+from gateway.settings import Http, Limits, Login, Settings
 from kernel.clock import SystemClock
 from kernel.ids import SequentialIds
 from runtime.admin import Probes
@@ -27,7 +28,7 @@ def settings() -> Settings:
         cors_origins=("http://localhost:5173",),
         body_limit_bytes=4_096,
     )
-    return Settings.model_construct(http=http, login=Login())
+    return Settings.model_construct(http=http, login=Login(), limits=Limits())
 
 
 @pytest.fixture(scope="session")
@@ -47,8 +48,11 @@ def call(issuer: Issuer, settings: Settings, policies: Policies, service: FakeHa
     async def keys() -> Mapping[str, Any]:
         return issuer.jwks()
 
+    limiter = Limiter(settings.limits.rate)
     verifier = TokenVerifier(issuer.settings(), keys, SystemClock())
-    handlers = {each: Guarded(service, verifier, policies) for each in (*PEERS.values(), OWN)}
+    handlers = {
+        each: Guarded(service, verifier, limiter, policies) for each in (*PEERS.values(), OWN)
+    }
     app = application.build(settings, handlers, Probes("gateway", "test"), SequentialIds())
 
     async def called(

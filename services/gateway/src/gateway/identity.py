@@ -6,6 +6,7 @@ from contextvars import ContextVar
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
 
+from gateway.limits import Limiter
 from runtime.identity import Caller, TokenVerifier
 from runtime.policy import Policies, refusal
 from transcoding.handlers import Handler, Metadata
@@ -23,10 +24,16 @@ def action_of(method: MethodDescriptor) -> str:
 
 
 class Guarded:
-    """A handler behind the door: token first, then role. Sites and assignees the service judges."""
+    """A handler behind the door: token first, how often, then role.
 
-    def __init__(self, inner: Handler, verifier: TokenVerifier, policies: Policies) -> None:
+    Sites and assignees the service judges.
+    """
+
+    def __init__(
+        self, inner: Handler, verifier: TokenVerifier, limiter: Limiter, policies: Policies
+    ) -> None:
         self._inner = inner
+        self._limiter = limiter
         self._verifier = verifier
         self._policies = policies
 
@@ -45,6 +52,7 @@ class Guarded:
 
     async def _admit(self, method: MethodDescriptor, metadata: Metadata) -> None:
         found = await self._verifier.verify_header(dict(metadata).get("authorization", ""))
+        await self._limiter.take(found)
         if not self._policies.could(found, action_of(method)):
             raise refusal(action_of(method))
         _caller.set(found)

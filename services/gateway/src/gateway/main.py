@@ -8,7 +8,7 @@ from bayline.gateway.v1 import gateway_service_pb2
 from bayline.technician.v1 import technician_pb2, technician_service_pb2
 from bayline.vehicle.v1 import vehicle_pb2, vehicle_service_pb2
 from bayline.workshop.v1 import events_pb2, site_pb2, workshop_service_pb2
-from gateway import application
+from gateway import application, limits
 from gateway.http import HttpServer
 from gateway.identity import Guarded
 from gateway.live.hub import Hub
@@ -56,9 +56,13 @@ async def main(settings: Settings, service: Service) -> None:
         descriptor: _peer(service, name) for name, descriptor in PEERS.items()
     }
     handlers[OWN] = streams
+    limiter = await service.enter(limits.limiter(settings.limits))
     app = application.build(
         settings,
-        {each: Guarded(handler, service.verifier, policies) for each, handler in handlers.items()},
+        {
+            each: Guarded(handler, service.verifier, limiter, policies)
+            for each, handler in handlers.items()
+        },
         service.probes,
         service.ids,
         traces=service.traces,

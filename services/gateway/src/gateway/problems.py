@@ -106,7 +106,8 @@ class Problems:
         body = self.body(problem, correlation_id=correlation_of(request), instance=request.url.path)
         if problem.reason == STALE and "if-match" in request.headers:
             body["status"] = 412
-        headers = {"retry-after": RETRY_AFTER_SECONDS} if body["status"] in (429, 503) else {}
+        wait = problem.facts.get("retry_after_seconds", RETRY_AFTER_SECONDS)
+        headers = {"retry-after": wait} if body["status"] in (429, 503) else {}
         if body["status"] == 401:
             headers["www-authenticate"] = (
                 f'Bearer error="invalid_token", error_description="{body["reason"]}"'

@@ -1,6 +1,6 @@
 """What differs between environments for the gateway."""
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
 from runtime.settings import Block, Kafka, ServiceSettings
@@ -18,6 +18,13 @@ class Http(Block):
     body_limit_bytes: int = MEBIBYTE
 
 
+class Limits(Block):
+    """Of each subject of a tenant. With Redis all gateways count together, else each alone."""
+
+    rate: str = "60000/minute"
+    redis_url: SecretStr = SecretStr("")  # redis://host:port/0
+
+
 class Login(Block):
     """How a browser signs in from /docs: authorization code with PKCE, no secret."""
 
@@ -32,3 +39,4 @@ class Settings(ServiceSettings):
     http: Http
     kafka: Kafka
     login: Login = Login()
+    limits: Limits = Limits()
