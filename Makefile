@@ -7,9 +7,10 @@ MAKEFLAGS += --no-print-directory
 BIN := .venv/bin
 T ?= libs services tests
 MINUTES ?= 3
+CASES ?= 20000
 SEED ?= 0
 
-.PHONY: help setup browser up down demo logs protos fmt lint types arch test unit test-keycloak mutants chaos bench lock
+.PHONY: help setup browser up down demo logs protos fmt lint types arch test unit test-keycloak fuzz mutants chaos bench lock
 
 ##@ Start
 help: ## This list
@@ -69,6 +70,9 @@ mutants: setup ## Take out each line that keeps a promise; the test that is name
 
 chaos: setup ## Kill, stop and republish while a fleet works, then check every invariant; MINUTES=3 SEED=0
 	@$(BIN)/python -m testkit.chaos --minutes $(MINUTES) --seed $(SEED)
+
+fuzz: protos ## 20,000 requests, allowed and not, against the API's own document; CASES=20000 SEED=0
+	@FUZZ_CASES=$(CASES) FUZZ_SEED=$(SEED) $(BIN)/pytest --timeout 0 tests/security/test_the_document_holds.py
 
 bench: setup ## Latency and CPU of commands and reads at 100 a second
 	@$(BIN)/python tests/load/bench.py

@@ -135,13 +135,15 @@ class Fortress:
     def guarded_in(self, text: str) -> list[str]:
         return [each for each in self.guarded if each in text]
 
-    def written_by(self, subject: str) -> int:
-        """Events of this tenant that somebody caused, in all stores."""
+    def written_by(self, subject: str, *, tenant: str = "") -> int:
+        """Events of this tenant, or another, that somebody caused, in all stores."""
         counted = "SELECT count(*) FROM es.event WHERE tenant = %s AND position(%s IN meta) > 0"
         found = 0
         for service in topology.EVENT_SOURCED:
             with psycopg.connect(self.environments.postgres.dsn(service.name)) as connection:
-                row = connection.execute(counted, (self.tenant, subject.encode())).fetchone()
+                row = connection.execute(
+                    counted, (tenant or self.tenant, subject.encode())
+                ).fetchone()
                 found += row[0] if row else 0
         return found
 
@@ -187,8 +189,10 @@ class Attack:
     fortress: Fortress
     session: aiohttp.ClientSession
 
-    async def ask(self, door: Door, token: str, **forged: str) -> Outcome:
-        asked = self.fortress.known.document(door.method)
+    async def ask(
+        self, door: Door, token: str, asked: Document | None = None, /, **forged: str
+    ) -> Outcome:
+        asked = asked or self.fortress.known.document(door.method)
         sent = {name.replace("_", "-"): value for name, value in forged.items()}
         if token:
             sent["authorization"] = f"Bearer {token}"
