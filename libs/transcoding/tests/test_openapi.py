@@ -203,7 +203,7 @@ def test_headers_are_those_that_the_method_understands(api: Any) -> None:
 def test_problems_are_listed_by_status(api: Any) -> None:
     responses = api["paths"]["/v1/orders/{order}:pay"]["post"]["responses"]
 
-    assert list(responses) == ["200", "400", "401", "409", "415", "422", "default"]
+    assert list(responses) == ["200", "400", "401", "409", "412", "415", "422", "default"]
     assert "`ORDER_NOT_OPEN`: The order is not open" in responses["409"]["description"]
     assert "`MYSTERY`" in responses["default"]["description"]
     assert api["components"]["examples"]["ORDER_NOT_OPEN"]["value"] == {

@@ -263,3 +263,17 @@ async def test_health_answers_without_a_token(call: Call) -> None:
     assert (await call("GET", "/livez", token="")).json == {"alive": True}
     assert (await call("GET", "/readyz", token="")).json == {"ready": True, "failing": {}}
     assert b"python_info" in (await call("GET", "/metrics", token="")).raw
+
+
+async def test_a_problem_names_its_address_as_a_uri(call: Call) -> None:
+    answer = await call("GET", "/v1/Ã:x")
+
+    assert (answer.status, answer.json["instance"]) == (404, "/v1/%C3%83:x")
+
+
+async def test_what_if_match_is_refused_with_is_declared(call: Call) -> None:
+    document = (await call("GET", "/openapi.json")).json
+
+    triage = document["paths"]["/v1/jobs/{job}:triage"]["post"]["responses"]
+
+    assert "STALE_VERSION" in triage["412"]["description"]

@@ -25,6 +25,9 @@ from transcoding.wording import (
     TEXT,
 )
 
+STALE = "STALE_VERSION"
+"""What a refused `If-Match` is called."""
+
 
 class Problem(NamedTuple):
     """What a reason is answered with."""
@@ -199,6 +202,8 @@ class Writer:
         for reason in self._reasons(binding):
             problem = self._problems.get(reason)
             by_status[str(problem.status) if problem else "default"].append(reason)
+        if "IfMatch" in header_names(binding):
+            by_status["412"].append(STALE)
         for status, reasons in sorted(by_status.items()):
             answers[status] = self._refusal(status, reasons)
         return answers

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from html import escape
 from importlib.resources import files
 from typing import Any
+from urllib.parse import quote
 
 import grpc.aio
 import orjson
@@ -33,6 +34,7 @@ from transcoding.headers import Headers
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = "1"
 STALE = "STALE_VERSION"
+PATH = "/:@!$&'()*+,;="  # what stands in a path as it is (RFC 3986, 3.3)
 
 STATUS: Mapping[type[DomainError], int] = {
     InvalidArgument: 400,
@@ -103,7 +105,9 @@ class Problems:
         return found or Entry(problem.reason, status, problem.message.capitalize(), "")
 
     def response(self, request: Request, problem: Problem) -> Response:
-        body = self.body(problem, correlation_id=correlation_of(request), instance=request.url.path)
+        body = self.body(
+            problem, correlation_id=correlation_of(request), instance=quote(request.url.path, PATH)
+        )
         if problem.reason == STALE and "if-match" in request.headers:
             body["status"] = 412
         wait = problem.facts.get("retry_after_seconds", RETRY_AFTER_SECONDS)
