@@ -20,10 +20,8 @@ from testkit.topics import eventually, everything_in
 BAYLINE = Path(sys.executable).parent / "bayline"
 LOG, CONSUMER = "bayline.vehicle.v1.VehicleEvent", "vehicle.vehicle-list"
 POISON, CURED = "POISON 1", "CURED 1"
-ILL: LiteralString = (
-    f"ALTER TABLE read.vehicle ADD CONSTRAINT ill CHECK (plate <> '{POISON}') NOT VALID"
-)
-WELL: LiteralString = "ALTER TABLE read.vehicle DROP CONSTRAINT IF EXISTS ill"
+ILL: LiteralString = f"ALTER TABLE proj_vehicle_list_g1.vehicle ADD CONSTRAINT ill CHECK (plate <> '{POISON}') NOT VALID"
+WELL: LiteralString = "ALTER TABLE proj_vehicle_list_g1.vehicle DROP CONSTRAINT IF EXISTS ill"
 
 
 @pytest.fixture

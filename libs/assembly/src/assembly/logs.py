@@ -12,9 +12,9 @@ from bayline.event.v1.event_log_service_pb2_grpc import EventLogServiceStub
 from eventstore.conversion import datetime_of
 from eventstore.reading import LogReader
 from eventstore.tail import Row
-from messaging.consumer import Backfill
 from messaging.envelope import Envelope, envelope_from
 from messaging.positions import covered
+from messaging.subject import Backfill, Heads
 from runtime.database import Pool
 
 ARRIVAL_SECONDS = 0.2
@@ -32,13 +32,18 @@ class PeerLog:
         async for stored in self._stub.ReadShard(request):
             yield envelope_from(_row(stored, epoch))
 
-    async def heads(self, log: str) -> pb.Heads:
-        return await self._stub.GetHeads(pb.GetHeadsRequest(log=log))
+    async def heads(self, log: str) -> Heads:
+        found = await self._stub.GetHeads(pb.GetHeadsRequest(log=log))
+        return Heads(found.epoch, list(found.heads))
 
 
 @dataclass(frozen=True, slots=True)
 class OwnLog:
     reader: LogReader
+
+    async def heads(self, log: str) -> Heads:
+        found = await self.reader.heads(log)
+        return Heads(found.epoch, found.stored)
 
     async def read(
         self, log: str, shard: int, from_pos: int, to_pos: int
@@ -52,6 +57,9 @@ class Logs:
     """Each log where it is kept."""
 
     kept: Mapping[str, Backfill]
+
+    async def heads(self, log: str) -> Heads:
+        return await self.kept[log].heads(log)
 
     def read(self, log: str, shard: int, from_pos: int, to_pos: int) -> AsyncIterator[Envelope]:
         return self.kept[log].read(log, shard, from_pos, to_pos)
@@ -75,8 +83,8 @@ class PeerArrivals:
 
     async def complete(self, source: str) -> bool:
         found = self.sources[source]
-        heads = (await found.peer.heads(found.log)).heads
-        places = [(found.log, shard, pos) for shard, pos in enumerate(heads) if pos]
+        stored = (await found.peer.heads(found.log)).stored
+        places = [(found.log, shard, pos) for shard, pos in enumerate(stored) if pos]
         deadline = asyncio.get_running_loop().time() + ARRIVAL_SECONDS
         return await covered(self.pool, found.consumer, places, deadline)
 

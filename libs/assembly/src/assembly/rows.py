@@ -41,14 +41,14 @@ SELECT {columns} FROM jsonb_populate_recordset(NULL::{table}, %s)""")
 
 @dataclass(frozen=True, slots=True)
 class Shape(Generic[S]):
-    """A table of schema `read`, named like its id, whose rows are what streams fold to."""
+    """A table, named like its id, whose rows are what streams fold to."""
 
     table: str
     to_row: Callable[[S], Columns]
     of_row: Callable[[Columns], S]
 
     async def load(self, tx: Transaction, keys: Collection[Key]) -> dict[Key, Row[S]]:
-        query = LOAD.format(table=Identifier("read", self.table), id=Identifier(self.table))
+        query = LOAD.format(table=Identifier(self.table), id=Identifier(self.table))
         found = await tx.execute(query, _split(keys))
         rows = [row for (row,) in await found.fetchall()]
         return {
@@ -108,7 +108,7 @@ async def save(tx: Transaction, table: str, rows: Mapping[Key, Row[Columns]]) ->
     if found:
         columns = [Identifier(name) for name in found[0]]
         query = SAVE.format(
-            table=Identifier("read", table),
+            table=Identifier(table),
             id=Identifier(table),
             columns=COMMA.join(columns),
             excluded=COMMA.join(Identifier("excluded", name) for name in found[0]),
@@ -122,7 +122,7 @@ async def replace(
     """All rows that the table has of these streams; `owner` is the column of the stream's id."""
     if not rows:
         return
-    name = Identifier("read", table)
+    name = Identifier(table)
     await tx.execute(CLEAR.format(table=name, id=Identifier(owner)), _split(rows))
     found = [
         {"tenant": tenant, owner: stream, **row}

@@ -13,12 +13,13 @@ from eventstore.reading import LogReader
 from eventstore.sealing import Sealing
 from eventstore.servicer import EventLogServicer
 from eventstore.tail import PostgresTail
-from messaging.consumer import Backfill, Consumer
+from messaging.consumer import Consumer
 from messaging.dlq import DlqRelay
 from messaging.kafka import KafkaPublisher
 from messaging.parking import Projection
 from messaging.positions import covered
 from messaging.relay import Relay
+from messaging.subject import Backfill
 from runtime.database import REPEATABLE, Pool
 from runtime.positions import Place
 from runtime.service import Service

@@ -5,7 +5,6 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 from datetime import datetime, timedelta
-from typing import Protocol
 
 import structlog
 from aiokafka import (
@@ -38,6 +37,7 @@ from messaging.kafka import KafkaSettings, connection
 from messaging.parking import Projection
 from messaging.retries import Retries
 from messaging.status import halt, register
+from messaging.subject import Backfill, StoreSilent, Subject
 from messaging.telemetry import LAG, LAG_TIME, UNPUBLISHED
 from messaging.trouble import PASSING, passing
 
@@ -52,18 +52,6 @@ REPORT_SECONDS = 5.0
 CLOSE_SECONDS = 3.0
 
 log = structlog.get_logger()
-
-
-class Backfill(Protocol):
-    """A store's log, asked for what Kafka does not show."""
-
-    def read(self, log: str, shard: int, from_pos: int, to_pos: int) -> AsyncIterator[Envelope]:
-        """In `pos` order, both ends included; `to_pos` 0: all there is now."""
-        ...
-
-
-class StoreSilent(Exception):
-    """The store did not answer, or not with what was asked for: only this partition waits."""
 
 
 class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships no types
@@ -88,6 +76,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
     ) -> None:
         """`pace`: seconds between batches, where nobody waits for what comes of them."""
         self._settings, self._pool, self._name, self._topics = settings, pool, name, topics
+        self._projection = projection
         self._clock = clock or SystemClock()
         self._effects = Effects(pool, name, projection, self._clock)
         self._retries = Retries(pool, name, projection)
@@ -102,6 +91,15 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         self._newest: datetime | None = None
         for topic in topics:
             UNPUBLISHED.set(0, {"bayline.log": topic})  # until something is parked
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    @property
+    def subject(self) -> Subject:
+        """What is projected, and from where."""
+        return Subject(self._settings, self._topics, self._projection, self._backfill)
 
     def stop(self) -> None:
         """Ends `run` after the batch at hand."""

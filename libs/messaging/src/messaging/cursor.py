@@ -30,26 +30,29 @@ INSERT INTO consumer.cursor (name, log, shard, pos, hash)
 SELECT %s, * FROM unnest(%s::text[], %s::smallint[], %s::bigint[], %s::bytea[])
 ON CONFLICT DO NOTHING"""
 READ = """
-SELECT log, shard, pos, hash, epoch, kafka_offset, unproven FROM consumer.cursor
+SELECT log, shard, pos, hash, epoch, kafka_offset, unproven, layout FROM consumer.cursor
 WHERE name = %s AND log = ANY(%s) AND partition = ANY(%s)"""
 ADVANCE = """
 UPDATE consumer.cursor c
 SET pos = u.pos, hash = u.hash, epoch = u.epoch, kafka_offset = u.kafka_offset,
     at = clock_timestamp()
 FROM unnest(%s::text[], %s::smallint[], %s::bigint[], %s::text[],
-            %s::bigint[], %s::bytea[], %s::text[], %s::bigint[])
-     AS u(log, shard, old_pos, old_epoch, pos, hash, epoch, kafka_offset)
+            %s::int[], %s::bigint[], %s::bytea[], %s::text[], %s::bigint[])
+     AS u(log, shard, old_pos, old_epoch, layout, pos, hash, epoch, kafka_offset)
 WHERE c.name = %s AND c.log = u.log AND c.shard = u.shard
-  AND c.pos = u.old_pos AND c.epoch = u.old_epoch
+  AND c.pos = u.old_pos AND c.epoch = u.old_epoch AND c.layout = u.layout
   AND EXISTS (SELECT FROM consumer.status s WHERE s.name = c.name AND s.state = 'running')
-RETURNING c.shard"""
+RETURNING c.shard, set_config('search_path', coalesce(%s, current_setting('search_path')), true)"""
 PROVE = """
 UPDATE consumer.cursor SET unproven = false, kafka_offset = %s
 WHERE name = %s AND log = %s AND partition = %s"""
 
 
 class Displaced(Exception):
-    """The cursor is not where this process left it: another one works here, or it was halted."""
+    """The cursor is not where this process left it: somebody else works here, or changed something.
+
+    Another process, a halt, a generation of the read model that came or went.
+    """
 
 
 class Diverged(Exception):
@@ -75,6 +78,7 @@ class Cursor:
     epoch: str = ""
     kafka_offset: int = -1
     unproven: bool = False
+    layout: int = 0  # of the generations that move along
 
     @property
     def place(self) -> Place:
@@ -231,10 +235,11 @@ async def transaction(pool: Pool) -> AsyncIterator[Transaction]:
 
 @asynccontextmanager
 async def advancing(
-    tx: Transaction, name: str, moves: Iterable[tuple[Cursor, Cursor]]
+    tx: Transaction, name: str, moves: Iterable[tuple[Cursor, Cursor]], schema: str = ""
 ) -> AsyncIterator[None]:
     """Compare and set, all or nothing; what is sent inside travels with it.
 
+    For the rest of the transaction, tables without a schema are those of `schema`, if there is one.
     Raises `Displaced` at the end, whatever else went wrong inside: then nothing may be committed.
     """
     ordered = sorted(moves, key=lambda move: move[0].place)
@@ -246,11 +251,13 @@ async def advancing(
             [c.shard for c in old],
             [c.pos for c in old],
             [c.epoch for c in old],
+            [c.layout for c in old],
             [c.pos for c in new],
             [c.hash for c in new],
             [c.epoch for c in new],
             [c.kafka_offset for c in new],
             name,
+            f'"{schema}"' if schema else None,
         ),
     )
     try:

@@ -8,6 +8,7 @@ from kernel.clock import Clock, SystemClock
 from messaging.cursor import Batch, Displaced, Pool, Step, Transaction, advancing, transaction
 from messaging.envelope import Envelope
 from messaging.failpoint import hit
+from messaging.generations import aim, schemas_of
 from messaging.parking import (
     WAITS_FOR_ITS_STREAM,
     Projection,
@@ -36,6 +37,7 @@ class Effects:
         self._clock = clock or SystemClock()
         self._labels = {"bayline.consumer": name}
         self._parks: bool | None = None
+        self._layout, self._schemas = -1, [""]
         for counter in (PARKED, UNKNOWN):
             counter.add(0, self._labels)  # so that the first one is seen as a rise
 
@@ -63,12 +65,22 @@ class Effects:
 
     async def _together(self, batch: Batch) -> None:
         async with transaction(self._pool) as tx:
-            async with advancing(tx, self._name, batch.moves.values()):
+            async with advancing(tx, self._name, batch.moves.values(), self._schemas[0]):
+                await self._know_generations(tx, batch)
                 for record, why in batch.strange:
                     await park_strange(tx, self._name, record, told(why))
                 await self._project(tx, batch.steps)
             await hit("consumer.before_commit")
         await hit("consumer.after_commit")
+
+    async def _know_generations(self, tx: Transaction, batch: Batch) -> None:
+        """The cursors are held now, so none comes or goes before this transaction ends."""
+        layouts = {old.layout for old, _ in batch.moves.values()} - {self._layout}
+        if layouts:
+            self._schemas = await schemas_of(tx, self._name) or [""]
+            self._layout = max(layouts)
+            if self._schemas[0]:
+                await aim(tx, self._schemas[0])
 
     async def _one_by_one(self, batch: Batch) -> None:
         await self._together(Batch(strange=batch.strange))
@@ -114,13 +126,19 @@ class Effects:
         contents = [(envelope, self._projection.decode(envelope)) for envelope in ready]
         known = [(envelope, content) for envelope, content in contents if content is not None]
         if known:
-            await self._projection.apply(tx, known)
+            await self._apply(tx, known)
         if len(known) < len(contents):
             await passed_over(tx, self._name, len(contents) - len(known))
         for step in steps:
             if stream_of(step.envelope) in held:
                 offset = step.new.kafka_offset
                 await park(tx, self._name, step.envelope, offset, WAITS_FOR_ITS_STREAM)
+
+    async def _apply(self, tx: Transaction, known: Sequence[tuple[Envelope, object]]) -> None:
+        await self._projection.apply(tx, known)
+        for schema in self._schemas[1:]:
+            await aim(tx, schema)
+            await self._projection.apply(tx, known)
 
     def _report(self, envelopes: Sequence[Envelope]) -> None:
         now = self._clock.now()

@@ -151,6 +151,23 @@ async def last_records(settings: KafkaSettings, topic: str, each: int) -> list[C
         await kafka.stop()
 
 
+async def first_records(settings: KafkaSettings, topic: str) -> list[ConsumerRecord]:
+    """The first record of each partition that has one."""
+    partitions = [TopicPartition(topic, number) for number in range(PARTITIONS)]
+    kafka = AIOKafkaConsumer(bootstrap_servers=settings.bootstrap, enable_auto_commit=False)
+    try:
+        await kafka.start()
+        starts = await kafka.beginning_offsets(partitions)
+        ends = await kafka.end_offsets(partitions)
+        filled = [partition for partition in partitions if starts[partition] < ends[partition]]
+        kafka.assign(filled)
+        for partition in filled:
+            kafka.seek(partition, starts[partition])
+        return [await kafka.getone(partition) for partition in filled]
+    finally:
+        await kafka.stop()
+
+
 async def _until(
     kafka: AIOKafkaConsumer, ends: Mapping[TopicPartition, int]
 ) -> AsyncIterator[ConsumerRecord]:

@@ -10,6 +10,7 @@ from psycopg.rows import class_row
 
 from messaging.cursor import Pool, Transaction
 from messaging.envelope import Envelope, Headers, envelope_of, headers_of, partition_of
+from messaging.generations import aim, schemas_of
 from messaging.status import passed_over
 from messaging.trouble import passing, told
 
@@ -62,6 +63,8 @@ class Projection(Protocol):
 
     async def apply(self, tx: Transaction, batch: Sequence[tuple[Envelope, object]]) -> None:
         """In the transaction of the cursor: it must neither commit nor roll back.
+
+        Its tables are named without a schema: several generations of them may be moved along.
 
         May run again, on the same or on fewer events, after a transaction that failed.
         """
@@ -209,10 +212,21 @@ async def _apply_first(pool: Pool, name: str, projection: Projection, stream: St
         if content is None:
             await passed_over(connection, name, 1)
         else:
-            await projection.apply(connection, [(envelope, content)])
+            await _apply(connection, projection, envelope, content)
         await connection.execute(DELETE, (found[0].id,))
         await connection.execute(UNPARK_IF_DRAINED, (name, *stream))
         return 1
+
+
+async def _apply(
+    tx: Transaction, projection: Projection, envelope: Envelope, content: object
+) -> None:
+    schemas = await schemas_of(tx, projection.name)
+    for schema in schemas:
+        await aim(tx, schema)
+        await projection.apply(tx, [(envelope, content)])
+    if not schemas:
+        await projection.apply(tx, [(envelope, content)])
 
 
 async def rows_of(

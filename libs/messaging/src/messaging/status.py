@@ -24,7 +24,10 @@ INSERT INTO consumer.cursor AS c (name, log, shard, pos, hash, epoch, unproven)
 SELECT %s, %s, s.shard, 0, s.hash, %s, true FROM unnest(%s::smallint[], %s::bytea[]) s(shard, hash)
 ON CONFLICT (name, log, shard) DO UPDATE SET epoch = excluded.epoch, unproven = true"""
 COUNT_UNKNOWN = """
-UPDATE consumer.status SET rebuild_needed = rebuild_needed + %s WHERE name = %s"""
+WITH beside AS (
+  UPDATE consumer.generation SET skipped = skipped + %(events)s
+  WHERE name = %(name)s AND state = 'following')
+UPDATE consumer.status SET rebuild_needed = rebuild_needed + %(events)s WHERE name = %(name)s"""
 
 
 class NotHalted(Exception):
@@ -77,5 +80,5 @@ async def resume(pool: Pool, name: str, epoch: str) -> None:
 
 async def passed_over(tx: Transaction, name: str, events: int) -> None:
     """Events of a kind that this release does not know: a later one must rebuild the read model."""
-    await tx.execute(COUNT_UNKNOWN, (events, name))
+    await tx.execute(COUNT_UNKNOWN, {"events": events, "name": name})
     UNKNOWN.add(events, {"bayline.consumer": name})

@@ -17,7 +17,8 @@ from eventstore.chain import SHARDS
 from eventstore.reading import LogReader
 from messaging.cursor import Batch, load
 from messaging.effects import Effects
-from messaging.envelope import PARTITIONS, envelope_from
+from messaging.envelope import PARTITIONS, Envelope, envelope_from
+from messaging.generations import aim, schemas_of
 from messaging.parking import Projection
 from messaging.status import register
 from runtime.migrate import migrate
@@ -130,6 +131,18 @@ class Client:
         message = await call
         trailing = await call.trailing_metadata()
         return Reply(message, {key: value for key, value in trailing if isinstance(value, str)})
+
+
+async def learn(
+    projector: AsyncConnectionPool[Any],
+    projection: Projection,
+    batch: Sequence[tuple[Envelope, Any]],
+) -> None:
+    """Past any cursor, in one transaction: the same events may come again."""
+    async with projector.connection() as connection, connection.transaction():
+        (schema,) = await schemas_of(connection, projection.name)
+        await aim(connection, schema)
+        await projection.apply(connection, batch)
 
 
 class Feed:

@@ -18,6 +18,7 @@ from messaging.admin import ensure_topics
 from messaging.dlq import dlq_of
 from messaging.envelope import PARTITIONS, SHARDS, Envelope, envelope_from
 from messaging.kafka import KafkaPublisher, KafkaSettings, connection, last_records
+from messaging.subject import Heads
 
 AT_ONCE = 200
 LEASE_SECONDS = 3.0
@@ -101,6 +102,9 @@ class WrittenLog:
     def envelopes(self) -> list[Envelope]:
         """All events, shard after shard."""
         return [self._now(row) for rows in self.shards.values() for row in rows]
+
+    async def heads(self, log: str) -> Heads:
+        return Heads(str(self.current_epoch), [len(rows) for rows in self.shards.values()])
 
     async def read(
         self, log: str, shard: int, from_pos: int, to_pos: int

@@ -19,7 +19,7 @@ from technician.adapters.projections import Roster
 from technician.main import main
 from technician.settings import Settings
 from testkit.desk import Desk, fresh_settings, new_id, running
-from testkit.grpc_service import Feed
+from testkit.grpc_service import Feed, learn
 from testkit.servers import NewDatabase
 from testkit.tokens import Issuer
 
@@ -59,8 +59,8 @@ class Office(Desk):
     async def learn(self, projection: Projection, envelopes: Iterable[Envelope]) -> None:
         """Past any cursor: the same events may come again."""
         contents = [(each, projection.decode(each)) for each in envelopes]
-        async with self.running.projector.connection() as connection, connection.transaction():
-            await projection.apply(connection, [each for each in contents if each[1] is not None])
+        known = [each for each in contents if each[1] is not None]
+        await learn(self.running.projector, projection, known)
 
 
 @pytest.fixture(scope="module")

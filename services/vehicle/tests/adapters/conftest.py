@@ -13,7 +13,7 @@ from bayline.vehicle.v1.vehicle_service_pb2_grpc import VehicleServiceStub
 from devstack.postgres import Server
 from messaging.envelope import Envelope
 from testkit.desk import Desk, fresh_settings, running
-from testkit.grpc_service import Feed, Reply
+from testkit.grpc_service import Feed, Reply, learn
 from testkit.servers import NewDatabase
 from testkit.tokens import Issuer
 from vehicle.adapters import codec
@@ -54,8 +54,7 @@ class Fleet(Desk):
         """Job events come to the service history, all of them in one transaction."""
         history = service_history()
         decoded = [(envelope, history.decode(envelope)) for envelope in batch]
-        async with self.running.projector.connection() as connection, connection.transaction():
-            await history.apply(connection, decoded)
+        await learn(self.running.projector, history, decoded)
 
 
 @pytest.fixture(scope="module")

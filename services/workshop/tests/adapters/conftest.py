@@ -27,6 +27,7 @@ from testkit.desk import Desk, fresh_settings, new_id, running
 from testkit.grpc_service import (
     Feed,
     WithoutKafka,
+    learn,
 )
 from testkit.servers import KafkaServer, NewDatabase
 from testkit.tokens import Issuer
@@ -114,9 +115,8 @@ class Shop(Desk):
         await self.policy.revoked(TechnicianId(stream), Cause(self.tenant, new_id()))
 
     async def learn(self, projection: Projection, stream: str, *events: Any) -> None:
-        async with self.running.projector.connection() as connection, connection.transaction():
-            batch = [(self._envelope(stream), event) for event in events]
-            await projection.apply(connection, batch)
+        batch = [(self._envelope(stream), event) for event in events]
+        await learn(self.running.projector, projection, batch)
 
     def _envelope(self, stream: str) -> Envelope:
         version = self.versions[stream] = self.versions.get(stream, 0) + 1

@@ -34,15 +34,15 @@ REMEMBERED_JOBS = 2_000
 class JobRows:
     """Each job's rows are a view of its folded stream.
 
-    Jobs seen last are remembered; one that is not, or that a failed transaction has left ahead,
-    is folded from the store up to where the batch goes on.
+    Jobs seen last are remembered, as they are and as they were before the batch, which may come
+    again. One that is not is folded from the store up to where the batch goes on.
     """
 
     name = "workshop.job-list"
 
     def __init__(self, store: EventStore[JobEvent]) -> None:
         self._store = store
-        self._seen: OrderedDict[Key, Row[Job | NoJob]] = OrderedDict()
+        self._seen: OrderedDict[Key, tuple[Row[Job | NoJob], Row[Job | NoJob]]] = OrderedDict()
 
     def decode(self, envelope: Envelope) -> object | None:
         return codec.job_event(envelope.type, envelope.data, envelope.version)
@@ -69,21 +69,23 @@ class JobRows:
         )
         for table, part in PARTS.items():
             await replace(tx, table, "job", _changed(views, part))
-        self._remember(after)
+        self._remember(before, after)
 
     async def _row(self, key: Key, version: int) -> Row[Job | NoJob]:
-        seen = self._seen.get(key)
-        if seen is not None and seen.version == version:
-            return seen
+        for seen in self._seen.get(key, ()):
+            if seen.version == version:
+                return seen
         if version == 0:
             return Row(JOB.initial, 0)
         tenant, stream = key
         recorded = (await self._store.read(tenant, UUID(stream))).events[:version]
         return Row(fold(JOB.evolve, JOB.initial, recorded), version)
 
-    def _remember(self, rows: Mapping[Key, Row[Job | NoJob]]) -> None:
-        for key, row in rows.items():
-            self._seen[key] = row
+    def _remember(
+        self, before: Mapping[Key, Row[Job | NoJob]], after: Mapping[Key, Row[Job | NoJob]]
+    ) -> None:
+        for key, row in after.items():
+            self._seen[key] = before[key], row
             self._seen.move_to_end(key)
         while len(self._seen) > REMEMBERED_JOBS:
             self._seen.popitem(last=False)
