@@ -1,12 +1,7 @@
 """An event that a service cannot apply: to its dead-letter topic, and home once the cause is gone."""
 
-import asyncio
-import json
-import os
-import sys
 from collections.abc import AsyncIterator, Sequence
-from pathlib import Path
-from typing import Any, LiteralString
+from typing import LiteralString
 
 import psycopg
 import pytest
@@ -15,9 +10,9 @@ from devstack.api import Api
 from devstack.demo import Demo
 from devstack.stack import Stack
 from messaging.dlq import dlq_of
+from testkit.commands import bayline
 from testkit.topics import eventually, everything_in
 
-BAYLINE = Path(sys.executable).parent / "bayline"
 LOG, CONSUMER = "bayline.vehicle.v1.VehicleEvent", "vehicle.vehicle-list"
 POISON, CURED = "POISON 1", "CURED 1"
 ILL: LiteralString = f"ALTER TABLE proj_vehicle_list_g1.vehicle ADD CONSTRAINT ill CHECK (plate <> '{POISON}') NOT VALID"
@@ -45,13 +40,13 @@ async def test_a_poisonous_event_is_dead_lettered_and_retried_when_the_cause_is_
     await eventually(lambda: _dead_letters(whole_stack, ill, ["VehicleRegistered", "PlateChanged"]))
     assert not await _lists(admin, ill, CURED)
 
-    code, said = await _bayline(whole_stack, "dlq", "retry", CONSUMER, "--json")
-    assert (code, said) == (1, {"applied": 0, "failed": 1})
+    said = await bayline(whole_stack, "dlq", "retry", CONSUMER, "--json")
+    assert (said.code, said.json) == (1, {"applied": 0, "failed": 1})
 
     _alter(whole_stack, WELL)
-    code, said = await _bayline(whole_stack, "dlq", "retry", CONSUMER, "--json")
+    said = await bayline(whole_stack, "dlq", "retry", CONSUMER, "--json")
 
-    assert (code, said) == (0, {"applied": 2, "failed": 0})
+    assert (said.code, said.json) == (0, {"applied": 2, "failed": 0})
     assert await _lists(admin, ill, CURED)
 
 
@@ -81,21 +76,6 @@ async def _dead_letters(stack: Stack, name: str, types: Sequence[str]) -> bool:
     ours = [headers for headers in found if headers["ce_subject"] == stream]
     assert {headers["bayline-consumer"] for headers in ours} <= {CONSUMER.encode()}
     return [headers["ce_type"].decode().rpartition(".")[2] for headers in ours] == list(types)
-
-
-async def _bayline(stack: Stack, *arguments: str) -> tuple[int, Any]:
-    place = {
-        "BAYLINE_HOME": str(stack.parts.home),
-        "BAYLINE_PORT_OFFSET": str(stack.parts.environments.offset),
-    }
-    process = await asyncio.create_subprocess_exec(
-        BAYLINE,
-        *arguments,
-        env={**os.environ, **place},  # noqa: TID251 -- what a person's shell passes on
-        stdout=asyncio.subprocess.PIPE,
-    )
-    out, _ = await process.communicate()
-    return process.returncode or 0, json.loads(out)
 
 
 def _alter(stack: Stack, statement: LiteralString) -> None:

@@ -1,10 +1,7 @@
 import asyncio
 import json
-import os
-import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -14,20 +11,13 @@ import pytest
 from devstack.accounts import Login
 from devstack.stack import Stack
 from messaging.consumer import Consumer
+from testkit.commands import Said, bayline
 from testkit.seen import TABLE, Seen, a_pool
 from testkit.topics import WrittenLog, eventually, publish, topics
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 
-BAYLINE = Path(sys.executable).parent / "bayline"
 ILL, WELL = UUID(int=1), UUID(int=2)
-
-
-@dataclass(frozen=True)
-class Said:
-    code: int
-    out: str
-    err: str
 
 
 @dataclass(frozen=True)
@@ -42,20 +32,7 @@ class Shop:
         return self.seen.name
 
     async def bayline(self, *arguments: str) -> Said:
-        environments = self.stack.parts.environments
-        place = {
-            "BAYLINE_HOME": str(self.stack.parts.home),
-            "BAYLINE_PORT_OFFSET": str(environments.offset),
-        }
-        process = await asyncio.create_subprocess_exec(
-            BAYLINE,
-            *arguments,
-            env={**os.environ, **place},  # noqa: TID251 -- what a person's shell passes on
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        out, err = await process.communicate()
-        return Said(process.returncode or 0, out.decode(), err.decode())
+        return await bayline(self.stack, *arguments)
 
     async def parked(self) -> list[dict[str, Any]]:
         said = await self.bayline("dlq", "list", "--consumer", self.name, "--json")

@@ -17,7 +17,7 @@ from typing import Self
 import uvloop
 
 from messaging.consumer import Consumer
-from messaging.cursor import Diverged
+from messaging.cursor import Displaced, Diverged
 from messaging.generations import NotPossible
 from messaging.rebuild import Rebuild
 from messaging.replay import CannotApply
@@ -66,6 +66,7 @@ async def rebuild(asked: argparse.Namespace) -> None:
         if asked.part is None:
             await replace(build, bulk=lambda: _shared(asked)).run()
         else:
+            _end_with_parent()
             await build.share(asked.part, asked.workers)
 
 
@@ -79,7 +80,8 @@ async def _shared(asked: argparse.Namespace) -> None:
 async def _worker(asked: argparse.Namespace, part: int) -> None:
     argv = [asked.service, asked.projection, f"--workers={asked.workers}", f"--rate={asked.rate}"]
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "assembly.rebuild", *argv, f"--part={part}")
+        *(sys.executable, "-m", "assembly.rebuild", *argv, f"--part={part}"),
+        stdin=asyncio.subprocess.PIPE,
     )
     try:
         if await process.wait():
@@ -88,6 +90,11 @@ async def _worker(asked: argparse.Namespace, part: int) -> None:
         if process.returncode is None:
             process.terminate()
             await process.wait()
+
+
+def _end_with_parent() -> None:
+    """The parent never writes: what can be read is its end."""
+    asyncio.get_running_loop().add_reader(sys.stdin.fileno(), os._exit, 1)
 
 
 def _asked(arguments: Sequence[str]) -> argparse.Namespace:
@@ -104,7 +111,7 @@ def main(arguments: Sequence[str]) -> None:
     os.nice(NICE)
     try:
         uvloop.run(rebuild(_asked(arguments)))
-    except* (NotPossible, CannotApply, Diverged, StoreSilent, *PASSING) as errors:
+    except* (NotPossible, CannotApply, Displaced, Diverged, StoreSilent, *PASSING) as errors:
         sys.exit("\n".join(f"{type(each).__name__}: {each}" for each in errors.exceptions))
 
 

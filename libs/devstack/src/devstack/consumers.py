@@ -27,6 +27,11 @@ UNPUBLISHED = """
 SELECT log, count(*), extract(epoch FROM clock_timestamp() - min(parked_at))::float
 FROM consumer.parked WHERE relayed_at IS NULL AND parked_at < clock_timestamp() - interval '10 s'
 GROUP BY log ORDER BY log"""
+GENERATIONS = """
+SELECT g.name, g.number, g.state, g.rate, g.built_at IS NOT NULL, g.compared_at IS NOT NULL,
+       g.compared_rows, g.differing,
+       (SELECT coalesce(sum(c.pos), 0)::bigint FROM consumer.cursor c WHERE c.name = g.name || '@' || g.number)
+FROM consumer.generation g ORDER BY g.name, g.number"""
 OLDEST = """
 SELECT min(e.recorded_at) FROM es.event e
 JOIN unnest(%s::text[], %s::smallint[], %s::bigint[]) AS next(log, shard, pos)
@@ -34,6 +39,21 @@ JOIN unnest(%s::text[], %s::smallint[], %s::bigint[]) AS next(log, shard, pos)
 
 Shard = tuple[str, int]  # log and shard
 Positions = dict[Shard, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Second:
+    """The generation of a read model that is not read."""
+
+    number: int
+    state: str  # building | following
+    done: int  # events, while it is built
+    total: int
+    rate: int  # a second
+    built: bool
+    compared: bool
+    rows: int
+    differing: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +73,8 @@ class Progress:
     parked_streams: int = 0
     parked_events: int = 0
     rebuild_needed: int = 0
+    generation: int = 0  # of its read model, if it has one: the one that is read
+    second: Second | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +152,7 @@ def _consumers(
     cursors: dict[str, Positions] = {}
     for name, log, shard, pos in connection.execute(CURSORS):
         cursors.setdefault(name, {})[log, shard] = pos
+    generations = _generations(connection, cursors, heads)
     return [
         _measured(
             Progress(
@@ -141,6 +164,8 @@ def _consumers(
                 rebuild_needed=rebuild_needed,
                 parked_streams=streams,
                 parked_events=events,
+                generation=generations.get(name, (0, None))[0],
+                second=generations.get(name, (0, None))[1],
             ),
             cursors.get(name, {}),
             heads,
@@ -150,6 +175,21 @@ def _consumers(
             STATUS
         ).fetchall()
     ]
+
+
+def _generations(
+    connection: Connection, cursors: Mapping[str, Positions], heads: Positions
+) -> Mapping[str, tuple[int, Second | None]]:
+    """By name of the projection: the number of the live one, and the other one if there is one."""
+    live: dict[str, int] = {}
+    second: dict[str, Second] = {}
+    for name, number, state, rate, *built, done in connection.execute(GENERATIONS):
+        total = sum(heads.get(place, 0) for place in cursors.get(name, ()))
+        if state == "live":
+            live[name] = number
+        else:
+            second[name] = Second(number, state, done, total, round(rate), *built)
+    return {name: (number, second.get(name)) for name, number in live.items()}
 
 
 def _measured(progress: Progress, done: Positions, heads: Positions, of: Stores) -> Progress:

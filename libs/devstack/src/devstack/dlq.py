@@ -3,20 +3,18 @@
 import asyncio
 import base64
 import getpass
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import typer
-from psycopg import AsyncConnection
 from psycopg.rows import class_row
-from psycopg_pool import AsyncConnectionPool
 from rich.markup import escape
 from rich.table import Table
 
 from devstack import consumers, show
 from devstack.failure import StackFailure
+from devstack.pools import on
 from devstack.stack import Stack
 from messaging.cursor import Pool
 from messaging.parking import NotParked, Parked, Retried
@@ -29,7 +27,6 @@ POLL_SECONDS = 0.1
 PARKED = "SELECT * FROM consumer.parked ORDER BY name, log, shard, pos, id"
 NAMES = "SELECT name FROM consumer.status"
 
-Result = TypeVar("Result")
 AsJson = Annotated[bool, typer.Option("--json", help="For scripts.")]
 EventId = Annotated[str, typer.Argument(metavar="ID", help="As `list` shows it: vehicle/12.")]
 Who = Annotated[str, typer.Option("--by", help="Who decides; kept.", default_factory=getpass.getuser)]  # fmt: skip
@@ -113,7 +110,7 @@ def retry(
     The running service does it, since it has the code; a service that is down does it when it
     runs again.
     """
-    done = _on(_service_of(consumer), lambda pool: _retried(pool, consumer, by, timeout))
+    done = on(_service_of(consumer), lambda pool: _retried(pool, consumer, by, timeout))
     if done is None:
         raise StackFailure(
             f"{consumer} has not answered within {timeout:.0f} s; it will retry when it runs",
@@ -139,7 +136,7 @@ def discard(
         raise StackFailure("say who gives the event up, and why", hint="--reason, --by")
     service, parked = _one(event)
     try:
-        _on(service, lambda pool: give_up(pool, parked.name, parked.id, who=by, reason=reason))
+        on(service, lambda pool: give_up(pool, parked.name, parked.id, who=by, reason=reason))
     except NotParked as error:
         raise StackFailure(str(error), hint="see `bayline dlq list`") from error
     if as_json:
@@ -185,24 +182,6 @@ async def _retried(pool: Pool, consumer: str, who: str, seconds: float) -> Retri
             return None
         await asyncio.sleep(POLL_SECONDS)
     return done
-
-
-def _on(service: str, work: Callable[[Pool], Awaitable[Result]]) -> Result:
-    async def done() -> Result:
-        async with _pool(service) as pool:
-            return await work(pool)
-
-    return asyncio.run(done())
-
-
-@asynccontextmanager
-async def _pool(service: str) -> AsyncIterator[Pool]:
-    dsn = Stack.here().parts.environments.postgres.dsn(service)
-    pool: AsyncConnectionPool[AsyncConnection[Any]] = AsyncConnectionPool(
-        dsn, min_size=1, max_size=1, open=False
-    )
-    async with pool:
-        yield pool
 
 
 def _headers(parked: Parked) -> dict[str, str]:

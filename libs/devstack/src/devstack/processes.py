@@ -141,6 +141,12 @@ def wait_until_ready(
         time.sleep(0.05)
 
 
+def exit_code(running: Running) -> int | None:
+    """Of a process that this one has started; None while it lives."""
+    child = _children.get(running.pid)
+    return child.poll() if child else None
+
+
 def stop(running: Running, grace: float = GRACE_SECONDS) -> bool:
     """Asks it to end, then ends it. True when it ended by itself within `grace` seconds."""
     process = running.process()

@@ -1,27 +1,37 @@
-"""`bayline projections`: what the consumers do, and setting a halted one going again."""
+"""`bayline projections`: how far consumers are, and their read models built anew."""
 
-import asyncio
+import sys
+import time
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict
+from functools import partial
 from typing import Annotated
 
 import typer
-from psycopg_pool import AsyncConnectionPool
 
-from devstack import consumers, show
-from devstack.consumers import Progress
+from devstack import consumers, show, topology
+from devstack.consumers import Progress, Second
 from devstack.failure import StackFailure
+from devstack.pools import on
+from devstack.processes import Program, exit_code, spawn, stop
 from devstack.stack import Stack
+from messaging import generations
+from messaging.cursor import Pool
+from messaging.generations import NotPossible
 from messaging.status import NotHalted, resume
 
-app = typer.Typer(no_args_is_help=True, help="How far consumers are; resume a halted one.")
+app = typer.Typer(no_args_is_help=True, help="How far consumers are; rebuild what they project.")
 
+POLL_SECONDS = 0.5
+SEE = "see `bayline projections status`"
 
 AsJson = Annotated[bool, typer.Option("--json", help="For scripts.")]
+Name = Annotated[str, typer.Argument(help="Of the projection, as `status` shows it.")]
 
 
 @app.command()
 def status(as_json: AsJson = False) -> None:
-    """Lag, parked streams, and whether a rebuild is needed."""
+    """Lag, parked streams, whether a rebuild is needed, and how far one is."""
     lines = _progress()
     if as_json:
         show.json([asdict(line) for line in lines])
@@ -50,11 +60,138 @@ def resume_halted(
             f"no such consumer is halted on epoch {epoch}", hint="see `bayline projections status`"
         )
     for line in chosen:
-        asyncio.run(_resume(line, epoch))
+        on(line.service, partial(_resume, line=line, epoch=epoch))
     if as_json:
         show.json([line.name for line in chosen])
     else:
         show.facts((line.name, "goes on") for line in chosen)
+
+
+@app.command()
+def rebuild(
+    name: Name,
+    rate: Annotated[
+        int, typer.Option(min=0, help="Events a second at most; 0: all that goes.")
+    ] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Build a read model anew beside the live one, and compare the two. Nothing that is read changes.
+
+    Broken off or killed, it goes on when it is asked for again. Exit code 1 if rows differ.
+    """
+    _one(name)
+    parts = Stack.here().parts
+    service = topology.service(name.partition(".")[0])
+    argv = (sys.executable, "-m", "assembly.rebuild", service.name, name, f"--rate={rate}")
+    program = Program("rebuild", argv, parts.log("rebuild"), parts.environments.of(service))
+    _finished(name, program)
+    built = _second(name)
+    if as_json:
+        show.json(asdict(built))
+    else:
+        show.step(name, show.second(built))
+    if built.differing:
+        raise typer.Exit(1)
+
+
+@app.command()
+def swap(
+    name: Name,
+    differing: Annotated[
+        bool, typer.Option(help="Though rows differ: the reason for the rebuild, say.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Have requests read the generation that was built. The other one follows, for `rollback`.
+
+    Of a halted consumer, whose read model can no longer be true, the old one is dropped; it goes on
+    from the new one.
+    """
+    line, second = _one(name), _second(name)
+    _check_comparison(line, second, differing)
+    step = generations.replace if line.state == "halted" else generations.swap
+    _change(name, step, "is read now", as_json)
+
+
+@app.command()
+def rollback(name: Name, as_json: AsJson = False) -> None:
+    """Have requests read the earlier generation again: it has followed, and lacks nothing."""
+    line, second = _one(name), _second(name)
+    if second.state != "following" or second.number > line.generation:
+        raise StackFailure(f"{name} has no earlier generation", hint=SEE)
+    _change(name, generations.swap, "is read again", as_json)
+
+
+@app.command()
+def retire(name: Name, as_json: AsJson = False) -> None:
+    """Drop the generation that is not read: the earlier one, or an unfinished or unwanted build."""
+    _second(name)
+    _change(name, generations.retire, "is gone", as_json)
+
+
+def _check_comparison(line: Progress, second: Second, differing: bool) -> None:
+    if line.state == "halted":
+        return
+    if not second.compared:
+        raise StackFailure(
+            f"generation {second.number} was not compared yet",
+            hint=f"finish it: `bayline projections rebuild {line.name}`",
+        )
+    if second.differing and not differing:
+        raise StackFailure(
+            f"{second.differing} of {second.rows} rows differ from those that are read",
+            hint="if that is what the rebuild was for: `--differing`",
+        )
+
+
+def _change(
+    name: str, step: Callable[[Pool, str], Awaitable[int]], done: str, as_json: bool
+) -> None:
+    try:
+        number = on(name.partition(".")[0], lambda pool: step(pool, name))
+    except NotPossible as error:
+        raise StackFailure(str(error), hint=SEE) from error
+    if as_json:
+        show.json({"name": name, "generation": number})
+    else:
+        show.step(name, f"generation {number} {done}")
+
+
+def _finished(name: str, program: Program) -> None:
+    """Says how far it is until it is done."""
+    running = spawn(program, dies_with_parent=True)
+    try:
+        with show.console.status(f"{name} ...") as spinner:
+            while exit_code(running) is None:
+                if (now := _one(name).second) is not None:
+                    spinner.update(f"{name} {show.second(now)}")
+                time.sleep(POLL_SECONDS)
+    finally:
+        code = exit_code(running)
+        stop(running)
+    if code:
+        raise StackFailure(
+            f"the rebuild of {name} ended with {code}; asked for again, it goes on where it was",
+            log=program.log,
+        )
+
+
+def _one(name: str) -> Progress:
+    found = {line.name: line for line in _progress() if line.generation}
+    if name not in found:
+        known = ", ".join(sorted(found))
+        raise StackFailure(f"there is no read model {name}", hint=f"there are: {known}")
+    return found[name]
+
+
+def _second(name: str) -> Second:
+    second = _one(name).second
+    if second is None:
+        raise StackFailure(
+            f"{name} has one generation only",
+            hint=f"build one: `bayline projections rebuild {name}`",
+        )
+    return second
 
 
 def _progress() -> list[Progress]:
@@ -62,10 +199,8 @@ def _progress() -> list[Progress]:
         return consumers.progress(found)
 
 
-async def _resume(line: Progress, epoch: str) -> None:
-    dsn = Stack.here().parts.environments.postgres.dsn(line.service)
-    async with AsyncConnectionPool(dsn, min_size=1, max_size=1, open=False) as pool:
-        try:
-            await resume(pool, line.name, epoch)
-        except NotHalted as error:
-            raise StackFailure(str(error)) from error
+async def _resume(pool: Pool, line: Progress, epoch: str) -> None:
+    try:
+        await resume(pool, line.name, epoch)
+    except NotHalted as error:
+        raise StackFailure(str(error)) from error

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from devstack.consumers import Progress
+from devstack.consumers import Progress, Second
 from devstack.failure import StackFailure
 from devstack.stack import State
 from devstack.topology import GATEWAY
@@ -114,7 +114,7 @@ def progress(lines: Sequence[Progress]) -> None:
     table = Table()
     table.add_column("relay or consumer", no_wrap=True)
     table.add_column("state", no_wrap=True)
-    for column in ("lag", "parked", "rebuild"):
+    for column in ("lag", "parked", "rebuild", "generation"):
         table.add_column(column, justify="right")
     for one in lines:
         table.add_row(
@@ -123,6 +123,7 @@ def progress(lines: Sequence[Progress]) -> None:
             f"{one.lag_events} events, {one.lag_seconds:.1f} s" if one.lag_events else "none",
             _parked(one),
             f"[yellow]needed[/]: {one.rebuild_needed} skipped" if one.rebuild_needed else "no",
+            str(one.generation or ""),
         )
     console.print(table)
     for one in lines:
@@ -131,6 +132,19 @@ def progress(lines: Sequence[Progress]) -> None:
                 one.name,
                 f"{one.state}: {one.reason}" + (f"; epoch {one.epoch}" if one.epoch else ""),
             )
+        if one.second is not None:
+            step(one.name, f"generation {second(one.second)}")
+
+
+def second(one: Second) -> str:
+    """How far the generation is that is not read."""
+    if one.state == "building":
+        share = f"{one.done:,} of {one.total:,} events"
+        return f"{one.number} building: {share}, {one.rate:,}/s"
+    if not one.compared:
+        return f"{one.number} following"
+    difference = f"{one.differing:,} differ" if one.differing else "all equal"
+    return f"{one.number} following: {one.rows:,} rows, {difference}"
 
 
 def _parked(one: Progress) -> str:

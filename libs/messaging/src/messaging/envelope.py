@@ -109,9 +109,9 @@ class Envelope:
             + _counted(self.topic)
             + struct.pack(">hq", self.shard, self.pos)
             + _counted(self.tenant)
-            + UUID(self.stream).bytes
+            + bytes.fromhex(self.stream.replace("-", ""))
             + struct.pack(">i", self.version)
-            + UUID(self.event_id).bytes
+            + bytes.fromhex(self.event_id.replace("-", ""))
             + _counted(self.type)
             + struct.pack(">qq", _microseconds(self.occurred_at), _microseconds(self.recorded_at))
             + sha256(self.data).digest()

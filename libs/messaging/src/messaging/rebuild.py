@@ -60,7 +60,7 @@ class Rebuild:
             await self._decide_sources(target)
             await self._build(target)
         if (await self._status()).halted:
-            return target
+            return await self._target()
         await compare(self.pool, self.name)
         await hit("rebuild.compared")
         return await self._target()

@@ -90,4 +90,5 @@ if __name__ == "__main__":
     armed = Armed().failpoint
     if armed:
         arm(armed)
-    runpy.run_module(sys.argv[1], run_name="__main__", alter_sys=True)
+    sys.argv.pop(0)
+    runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
