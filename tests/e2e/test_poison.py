@@ -5,6 +5,7 @@ from typing import LiteralString
 
 import psycopg
 import pytest
+from psycopg.sql import SQL, Identifier
 
 from devstack.api import Api
 from devstack.demo import Demo
@@ -15,8 +16,11 @@ from testkit.topics import eventually, everything_in
 
 LOG, CONSUMER = "bayline.vehicle.v1.VehicleEvent", "vehicle.vehicle-list"
 POISON, CURED = "POISON 1", "CURED 1"
-ILL: LiteralString = f"ALTER TABLE proj_vehicle_list_g1.vehicle ADD CONSTRAINT ill CHECK (plate <> '{POISON}') NOT VALID"
-WELL: LiteralString = "ALTER TABLE proj_vehicle_list_g1.vehicle DROP CONSTRAINT IF EXISTS ill"
+LIVE = "SELECT schema FROM consumer.generation WHERE name = %s AND state = 'live'"
+ILL: LiteralString = (
+    f"ALTER TABLE {{}}.vehicle ADD CONSTRAINT ill CHECK (plate <> '{POISON}') NOT VALID"
+)
+WELL: LiteralString = "ALTER TABLE {}.vehicle DROP CONSTRAINT IF EXISTS ill"
 
 
 @pytest.fixture
@@ -81,4 +85,5 @@ async def _dead_letters(stack: Stack, name: str, types: Sequence[str]) -> bool:
 def _alter(stack: Stack, statement: LiteralString) -> None:
     dsn = stack.parts.environments.postgres.dsn("vehicle")
     with psycopg.connect(dsn, autocommit=True) as connection:
-        connection.execute(statement)
+        ((schema,),) = connection.execute(LIVE, (CONSUMER,))
+        connection.execute(SQL(statement).format(Identifier(schema)))
