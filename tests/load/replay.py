@@ -29,7 +29,7 @@ EVENTS = 200_000
 LOG = "bayline.workshop.v1.JobEvent"
 PROJECTIONS = ("vehicle.service-history", "technician.workload", "workshop.job-list")
 STORED = "SELECT * FROM es.linked WHERE log = %s ORDER BY tenant, stream, ver"
-HEADS = "SELECT shard, pos, hash, at FROM es.head WHERE log = %s"
+HEADS = "SELECT shard, pos, hash, greatest(at, '2000-01-01') FROM es.head WHERE log = %s"
 COPY = """
 COPY es.event (log, shard, pos, tenant, stream, ver, event_id, type, occurred_at, recorded_at, data,
   meta, hash) FROM STDIN"""
