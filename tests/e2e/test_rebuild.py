@@ -41,6 +41,8 @@ async def test_a_rebuild_killed_at_each_state_goes_on_and_readers_notice_nothing
             assert said.code == 0, said
             assert await _listed(demo.api("polaris", "admin")) == others
 
+    said = await bayline(whole_stack, "projections", "rollback", NAME)
+    assert (said.code, "one generation only" in said.err) == (1, True), said
     assert (await _listed(admin))[vehicle] == plates[-1]
     assert not set(others) & set(await _listed(admin))
 
