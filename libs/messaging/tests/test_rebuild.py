@@ -143,7 +143,7 @@ async def shop(
         connection.execute(TABLE)
     log = WrittenLog(f"{topic_prefix}bayline.workshop.v1.JobEvent")
     async with (
-        topics(kafka_server.bootstrap, log.log),
+        topics(kafka_server, log.log),
         a_pool(made.projector_dsn) as pool,
         a_pool(made.app_dsn) as app,
     ):
