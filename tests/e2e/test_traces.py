@@ -7,7 +7,7 @@ import json
 import pkgutil
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -158,7 +158,7 @@ async def _drive(run: Run, stack: Stack) -> None:
             await begun.wait()
         await demo.fleet()
         await demo.jobs()
-        run.events = await _published(stack)
+        run.events = await _published(stack, run.accepted)
         await _until(lambda: not run.missing())
         for watcher in watching:
             watcher.cancel()
@@ -176,8 +176,8 @@ async def _watch(manager: Api, ready: asyncio.Event, delivered: set[str]) -> Non
                 delivered.add(json.loads(line[6:])["eventId"])
 
 
-async def _published(stack: Stack) -> dict[str, list[Envelope]]:
-    """All events in Kafka, by the command that caused them."""
+async def _published(stack: Stack, keys: Collection[str]) -> dict[str, list[Envelope]]:
+    """All events in Kafka, by the command that caused them; once there are some of each."""
     consumer: Any = AIOKafkaConsumer(**connection(stack.parts.environments.kafka))
     found: defaultdict[str, list[Envelope]] = defaultdict(list)
     await consumer.start()
@@ -185,11 +185,11 @@ async def _published(stack: Stack) -> dict[str, list[Envelope]]:
         partitions = [TopicPartition(each, n) for each in READERS for n in range(PARTITIONS)]
         consumer.assign(partitions)
         await consumer.seek_to_beginning()
-        ends = await consumer.end_offsets(partitions)
-        while any([await consumer.position(each) < ends[each] for each in partitions]):
-            for records in (await consumer.getmany(timeout_ms=500)).values():
-                for event in map(envelope_of, records):
-                    found[event.causation_id].append(event)
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while not found.keys() >= set(keys):
+                for records in (await consumer.getmany(timeout_ms=500)).values():
+                    for event in map(envelope_of, records):
+                        found[event.causation_id].append(event)
     finally:
         await consumer.stop()
     return found
