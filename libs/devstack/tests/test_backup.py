@@ -99,6 +99,20 @@ def test_a_backup_says_what_it_holds(running: Stack, tmp_path: Path) -> None:
     }
 
 
+def test_a_script_reads_what_was_backed_up_and_restored(
+    running: Stack, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    backup(tmp_path / "backup", as_json=True)
+    backed_up = json.loads(capsys.readouterr().out)
+    running.down(_ignore)
+
+    restore(tmp_path / "backup", as_json=True)
+
+    restored = json.loads(capsys.readouterr().out)
+    assert restored["events"] == backed_up["events"]
+    assert restored["epochs"]["workshop"] == _epoch(running) != backed_up["epochs"]["workshop"]
+
+
 def test_no_consumer_is_ahead_of_its_store_in_a_backup(running: Stack) -> None:
     """A cursor past the head can only be seen when the snapshots are not of one instant."""
     name = _follow(running, _append(running), 1)
