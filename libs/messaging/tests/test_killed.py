@@ -84,7 +84,7 @@ class Shop:
             yield
 
     async def start(self, failpoint: str = "") -> Process:
-        fields = self.settings.model_dump().items()
+        fields = self.settings.model_dump(exclude={"password"}).items()
         return await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "testkit.failpoints", "testkit.seen"),
             env={f"SEEN_{name.upper()}": value for name, value in fields}

@@ -154,7 +154,7 @@ async def last_records(settings: KafkaSettings, topic: str, each: int) -> list[C
 async def first_records(settings: KafkaSettings, topic: str) -> list[ConsumerRecord]:
     """The first record of each partition that has one."""
     partitions = [TopicPartition(topic, number) for number in range(PARTITIONS)]
-    kafka = AIOKafkaConsumer(bootstrap_servers=settings.bootstrap, enable_auto_commit=False)
+    kafka = AIOKafkaConsumer(**connection(settings), enable_auto_commit=False)
     try:
         await kafka.start()
         starts = await kafka.beginning_offsets(partitions)

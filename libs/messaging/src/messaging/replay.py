@@ -24,6 +24,7 @@ from messaging.cursor import (
 from messaging.envelope import Envelope, Undecodable, envelope_of
 from messaging.failpoint import hit
 from messaging.generations import Generation
+from messaging.kafka import connection
 from messaging.status import register
 from messaging.subject import StoreSilent, Subject
 from messaging.trouble import passing, told
@@ -78,7 +79,7 @@ class Replay:
         rate: int = 0,
     ) -> AsyncIterator["Replay"]:
         kafka = AIOKafkaConsumer(
-            bootstrap_servers=subject.kafka.bootstrap,
+            **connection(subject.kafka),
             enable_auto_commit=False,
             max_partition_fetch_bytes=4 * 1024 * 1024,
         )

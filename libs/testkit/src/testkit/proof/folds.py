@@ -23,6 +23,7 @@ from runtime.migrate import migrate
 from technician.adapters import codec as technician
 from technician.adapters.projections import Roster, workloads
 from technician.domain.technician import TECHNICIAN
+from testkit.grpc_service import learn
 from testkit.proof.evidence import Held, StoredEvent
 from testkit.seen import a_pool
 from vehicle.adapters import codec as vehicle
@@ -84,12 +85,11 @@ async def rows_of(
 ) -> dict[str, list[Any]]:
     """The service's read models of the whole log, each made by one batch in an empty database."""
     with _empty(environments, service) as empty:
-        async with a_pool(empty.superuser_dsn) as pool, pool.connection() as connection:
+        async with a_pool(empty.superuser_dsn) as pool:
             for subscription in projections()[service]:
                 projection = subscription.projection
                 ours = (each for each in log if each.topic in subscription.topics)
-                known = [(each, projection.decode(each)) for each in ours]
-                await projection.apply(connection, known)
+                await learn(pool, projection, [(each, projection.decode(each)) for each in ours])
         return rows_in(empty.superuser_dsn, service)
 
 
