@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 import pytest
+from grpc import StatusCode
+from grpc.aio import AioRpcError
 
 from bayline.technician.v1 import technician_pb2
 from bayline.vehicle.v1 import vehicle_pb2
@@ -65,6 +67,7 @@ async def test_facts_arrive_lists_follow_and_policies_react(
         bay=site.bays[0].name,
         planned_end=shop.now() + timedelta(hours=1),
     )
+    await eventually(lambda: _has_come_to(shop, reply.position))
     listed = (await shop.ask("ListJobs", query="AY 7", after=reply.position)).message.jobs
     revoked = technician_pb2.CertificationRevoked(code="BRAKES")
     revoked.revoked_at.FromDatetime(shop.now() - timedelta(days=1))
@@ -78,6 +81,17 @@ async def test_facts_arrive_lists_follow_and_policies_react(
 async def _facts_arrived(shop: "Shop") -> bool:
     query = "SELECT FROM read.vehicle, read.technician WHERE certifications <> '[]'"
     return bool(await rows(shop.running.app, shop.tenant, query))
+
+
+async def _has_come_to(shop: "Shop", position: str) -> bool:
+    """A list that is behind says so, and is asked again."""
+    try:
+        await shop.ask("ListJobs", after=position)
+    except AioRpcError as error:
+        if error.code() is not StatusCode.UNAVAILABLE:
+            raise
+        return False
+    return True
 
 
 async def _flagged(shop: "Shop", name: str) -> bool:
