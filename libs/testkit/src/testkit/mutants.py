@@ -161,11 +161,9 @@ MUTANTS = (
     ),
     Mutant(
         "rows and cursor are one transaction",
-        f"{MESSAGING}/effects.py",
-        "        async with self._pool.connection() as connection, connection.transaction():\n"
-        "            await advance(connection, self._name, batch.moves.values())\n",
-        "        async with self._pool.connection() as connection:\n"
-        "            await advance(connection, self._name, batch.moves.values())\n",
+        f"{MESSAGING}/cursor.py",
+        "            async with connection.pipeline(), connection.transaction():\n",
+        "            async with connection.pipeline():\n",
         (
             f"{MESSAGING_TESTS}/test_consumer.py::test_passing_trouble_is_waited_out_and_never_parked[trouble0]",
         ),
