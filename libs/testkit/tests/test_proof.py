@@ -129,7 +129,7 @@ def kept_refusal(found: Evidence) -> Evidence:
 
 
 def another_answer(found: Evidence) -> Evidence:
-    return replace(found, commands=[accepted("open-it", 2), *found.commands[1:]])
+    return replace(found, commands=[accepted("open-it", 2), *(found.commands or ())[1:]])
 
 
 def edited_event(found: Evidence) -> Evidence:

@@ -82,9 +82,12 @@ class Consumed:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """`events` stand in the order of log, shard and pos; `topics` in the order of offsets."""
+    """`events` stand in the order of log, shard and pos; `topics` in the order of offsets.
 
-    commands: Sequence[Command] = ()
+    `commands` are all that were ever sent, or None where nobody kept a record.
+    """
+
+    commands: Sequence[Command] | None = None
     events: Sequence[StoredEvent] = ()
     heads: Mapping[Place, Head] = field(default_factory=dict)
     relayed: Mapping[Place, int] = field(default_factory=dict)

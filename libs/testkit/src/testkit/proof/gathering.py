@@ -1,5 +1,7 @@
 """Evidence out of a local stack that has come to rest: stores, topics, read models, cursors."""
 
+import asyncio
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from types import SimpleNamespace
@@ -8,7 +10,7 @@ import psycopg
 from psycopg import Connection
 from psycopg.rows import class_row
 
-from devstack import topology
+from devstack import consumers, topology
 from devstack.environments import Environments
 from eventstore.chain import genesis
 from eventstore.store import Claim
@@ -34,7 +36,23 @@ SELECT s.name, CASE s.state WHEN 'halted' THEN 'halted: ' || s.reason ELSE '' EN
 FROM consumer.status s"""
 
 
-async def gather(environments: Environments, commands: Sequence[Command]) -> Evidence:
+QUIET_SECONDS = 120.0
+LOOK_SECONDS = 0.2
+
+
+async def quiet(environments: Environments) -> None:
+    """Waits until relays and consumers have caught up. What is behind then, the invariants name."""
+    deadline = time.monotonic() + QUIET_SECONDS
+    with consumers.stores(environments.postgres) as stores:
+        while time.monotonic() < deadline:
+            before = stores.heads()
+            behind = any(each.lag_events for each in consumers.progress(stores))
+            await asyncio.sleep(LOOK_SECONDS)
+            if not behind and stores.heads() == before:
+                return
+
+
+async def gather(environments: Environments, commands: Sequence[Command] | None = None) -> Evidence:
     """Nothing may write meanwhile. Each service's read models are made anew beside it."""
     server = environments.postgres
     dsns = {service.name: server.dsn(service.name) for service in topology.EVENT_SOURCED}
@@ -44,7 +62,7 @@ async def gather(environments: Environments, commands: Sequence[Command]) -> Evi
     log = list(_envelopes(events))
     owed = [await rows_of(environments, service, log) for service in dsns]
     rows = [rows_in(dsn, service) for service, dsn in dsns.items()]
-    consumers = [each for store in found for each in store.consumers]
+    consumed = [each for store in found for each in store.consumers]
     return Evidence(
         commands=commands,
         events=events,
@@ -55,8 +73,8 @@ async def gather(environments: Environments, commands: Sequence[Command]) -> Evi
         owed_claims=frozenset(claims_of(events)),
         topics=topics,
         strangers=strangers,
-        consumers=consumers,
-        unchecked=_unchecked(consumers),
+        consumers=consumed,
+        unchecked=_unchecked(consumed),
         rows={table: found for each in rows for table, found in each.items()},
         owed_rows={table: found for each in owed for table, found in each.items()},
     )
@@ -89,9 +107,9 @@ def _consumers(connection: Connection) -> list[Consumed]:
     return [Consumed(name, cursors[name], *rest) for name, *rest in connection.execute(STATUS)]
 
 
-def _unchecked(consumers: Iterable[Consumed]) -> list[str]:
+def _unchecked(consumed: Iterable[Consumed]) -> list[str]:
     folded = {each.projection.name for of in projections().values() for each in of}
-    return sorted({consumer.name for consumer in consumers} - folded - POLICIES)
+    return sorted({consumer.name for consumer in consumed} - folded - POLICIES)
 
 
 async def _topics(kafka: KafkaSettings) -> tuple[dict[str, list[Envelope]], list[str]]:

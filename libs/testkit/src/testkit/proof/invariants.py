@@ -35,14 +35,22 @@ def commands_are_stored_once(evidence: Evidence) -> Iterator[str]:
     used: defaultdict[Key, list[UsedKey]] = defaultdict(list)
     for each in evidence.keys:
         used[each.tenant, each.key].append(each)
-    for command in evidence.commands:
+    if evidence.commands is not None:
+        yield from _as_told(evidence, evidence.commands, used)
+    yield from _events_of_keys(evidence.events, used)
+
+
+def _as_told(
+    evidence: Evidence, commands: Sequence[Command], used: Mapping[Key, Sequence[UsedKey]]
+) -> Iterator[str]:
+    """The stores hold what the clients were told, and nothing that nobody sent."""
+    for command in commands:
         yield from _kept(command, used.get((command.tenant, command.key), []))
-    sent = {(command.tenant, command.key) for command in evidence.commands}
+    sent = {(command.tenant, command.key) for command in commands}
     events = {str(event.event_id) for event in evidence.events}
     for tenant, key in used.keys() - sent:
         if key.partition(":")[0] not in events:  # a policy's key begins with the event it is for
             yield f"key {key} of {tenant} is stored, and nobody sent it"
-    yield from _events_of_keys(evidence.events, used)
 
 
 def _kept(command: Command, uses: Sequence[UsedKey]) -> Iterator[str]:
