@@ -12,7 +12,8 @@ import psycopg
 from devstack import topology
 from testkit.chaos.machines import SERVICES, Machines
 
-LIFETIME_SECONDS = 3.0, 12.0
+LIFETIME_SECONDS = 4.0, 14.0
+DOOR_SECONDS = 10.0, 25.0  # of the gateway: while it is away, nobody can ask for anything
 CALM_SECONDS = 2.0, 6.0
 PAST_A_LEASE_SECONDS = 5.0
 STARTED_SECONDS = 4.0
@@ -21,11 +22,11 @@ ARMED_SECONDS = 15.0
 POINTS = {  # how often a point is passed at most before it kills: relays look more than they publish
     "relay.before_fetch": 200,
     "relay.after_fetch": 200,
-    "relay.mid_produce": 8,
-    "relay.after_acks": 8,
-    "relay.after_checkpoint": 8,
-    "consumer.before_commit": 12,
-    "consumer.after_commit": 12,
+    "relay.mid_produce": 5,
+    "relay.after_acks": 5,
+    "relay.after_checkpoint": 5,
+    "consumer.before_commit": 8,
+    "consumer.after_commit": 8,
 }
 PUBLISHING = {"relay.mid_produce", "relay.after_acks", "relay.after_checkpoint"}
 BUSIEST = topology.WORKSHOP.name  # the others have little to publish while jobs go on
@@ -54,7 +55,8 @@ class Nemesis:
     async def _kill_again_and_again(self, name: str) -> None:
         while not self.over:
             running = self.machines.running(name)
-            unarmed = self.random.uniform(*LIFETIME_SECONDS)
+            usual = LIFETIME_SECONDS if SERVICES[name].event_sourced else DOOR_SECONDS
+            unarmed = self.random.uniform(*usual)
             lifetime = ARMED_SECONDS if self.machines.armed.get(name) else unarmed
             ended = await self.machines.ended(running, lifetime)
             async with self.machines.lock(name):

@@ -57,7 +57,7 @@ class Report:
         return f"{run}: {self.kills} times kill -9 of a service, {every} faults in all."
 
     def _figures(self) -> list[tuple[str, int]]:
-        outcomes = Counter(command.outcome for command in self.evidence.commands)
+        outcomes = Counter(command.outcome for command in self.evidence.commands or ())
         published = sum(map(len, self.evidence.topics.values()))
         return [
             ("commands accepted", outcomes[Outcome.ACCEPTED]),

@@ -9,22 +9,19 @@ from random import Random
 
 import aiohttp
 
-from devstack import consumers
 from devstack.processes import stop
 from devstack.stack import Stack
 from testkit.chaos.clients import Fleet
 from testkit.chaos.machines import Machines, armed_stack
 from testkit.chaos.nemesis import Nemesis
 from testkit.chaos.report import Report
-from testkit.proof.gathering import gather
+from testkit.proof.gathering import gather, quiet
 from testkit.proof.history import History, Outcome, commands_of, lines_of
 from testkit.proof.invariants import violations
 from testkit.servers import own_stack
 
 CLIENTS = 8
 KNOWN_SECONDS = 90.0  # after everything is whole again
-QUIET_SECONDS = 120.0
-LOOK_SECONDS = 0.2
 
 
 async def run(seed: int, minutes: float, history: Path) -> Report:
@@ -35,8 +32,9 @@ async def run(seed: int, minutes: float, history: Path) -> Report:
                 session, stack, Random(seed), f"chaos-{seed}", lambda: None, history=written
             )
             await fleet.fleet()
+            fleet.stop_waiting()
             await _break(fleet, Nemesis(machines, Random(seed)), minutes)
-        await _quiet(stack)
+        await quiet(stack.parts.environments)
         lines = list(lines_of(history))
         evidence = await gather(stack.parts.environments, commands_of(lines))
         return Report(
@@ -62,19 +60,6 @@ async def _break(fleet: Fleet, nemesis: Nemesis, minutes: float) -> None:
         nemesis.over = True
         await raging
         fleet.patience.ends = time.monotonic() + KNOWN_SECONDS
-
-
-async def _quiet(stack: Stack) -> None:
-    """Until relays and consumers have caught up. What is behind then, the invariants name."""
-    deadline = time.monotonic() + QUIET_SECONDS
-    with consumers.stores(stack.parts.environments.postgres) as stores:
-        while time.monotonic() < deadline:
-            before = stores.heads()
-            if not any(each.lag_events for each in consumers.progress(stores)):
-                await asyncio.sleep(LOOK_SECONDS)
-                if stores.heads() == before:
-                    return
-            await asyncio.sleep(LOOK_SECONDS)
 
 
 @contextmanager
