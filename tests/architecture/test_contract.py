@@ -12,6 +12,7 @@ from google.protobuf.descriptor import ServiceDescriptor
 
 from bayline.event.v1 import event_log_service_pb2
 from bayline.gateway.v1 import gateway_service_pb2
+from bayline.keyring.v1 import keyring_service_pb2
 from bayline.technician.v1 import technician_service_pb2
 from bayline.vehicle.v1 import vehicle_service_pb2
 from bayline.workshop.v1 import workshop_service_pb2
@@ -22,10 +23,20 @@ from runtime.policy import Policies
 from transcoding.descriptors import method_rules
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("eventstore", "runtime", "transcoding", "workshop", "vehicle", "technician", "gateway")
+PACKAGES = (
+    "eventstore",
+    "runtime",
+    "transcoding",
+    "workshop",
+    "vehicle",
+    "technician",
+    "keyring",
+    "gateway",
+)
 MODULES = (
     event_log_service_pb2,
     gateway_service_pb2,
+    keyring_service_pb2,
     technician_service_pb2,
     vehicle_service_pb2,
     workshop_service_pb2,
@@ -112,7 +123,7 @@ def test_one_name_everywhere() -> None:
     assert services == {service.name for service in import_module("devstack.topology").SERVICES}
 
 
-@pytest.mark.parametrize("service", ["workshop", "vehicle", "technician"])
+@pytest.mark.parametrize("service", ["workshop", "vehicle", "technician", "keyring"])
 def test_every_event_ever_released_is_in_the_golden_corpus(service: str) -> None:
     golden = ROOT / "services" / service / "tests"
     kept = {path.name.partition(".")[0] for path in golden.rglob("golden/**/*.bin")}

@@ -1,13 +1,18 @@
+import base64
 import json
 from pathlib import Path
 from uuid import UUID
 
 import psycopg
 import pytest
+from google.protobuf.message import Message
 from psycopg.types.json import Jsonb
 
+from bayline.event.v1.metadata_pb2 import Metadata
+from bayline.keyring.v1.subject_pb2 import SubjectEvent, SubjectForgotten
 from devstack.backup import backup
 from devstack.consumers import progress, stores
+from devstack.erasures import Erasure, apply, document, recorded
 from devstack.failure import StackFailure
 from devstack.postgres import Server
 from devstack.restore import restore
@@ -39,13 +44,63 @@ def test_a_restore_brings_back_what_was_there_under_a_new_epoch(
     after = _append(running)
     running.down(_ignore)
 
-    restore(tmp_path / "backup")
+    restore(tmp_path / "backup", none_erased=True)
 
     assert before in _events(running)
     assert after not in _events(running)
     assert _epoch(running) != epoch
     assert _relayed(running) == 0
     assert _append(running) in _events(running)
+
+
+def test_whoever_was_forgotten_after_the_backup_is_forgotten_again(
+    running: Stack, tmp_path: Path
+) -> None:
+    ada, eve = _somebody(running), _somebody(running)
+    backup(tmp_path / "backup")
+    erasure = _erasure(ada)
+    _forget_person(running, erasure)
+    running.down(_ignore)
+
+    restore(tmp_path / "backup")
+
+    assert _keys(running) == {ada: False, eve: True}
+    assert _erased(running) == [erasure]
+    _clear(running)
+
+
+def test_a_stack_that_has_lost_its_keyring_is_told_who_was_forgotten(
+    running: Stack, tmp_path: Path, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ada, eve = _somebody(running), _somebody(running)
+    backup(tmp_path / "backup", with_keys=True)
+    erasure = _erasure(ada)
+    (tmp_path / "erased.json").write_text(json.dumps(document([erasure])))
+    other = Stack.beside(place / "lost")
+    monkeypatch.setenv("BAYLINE_HOME", str(other.parts.home))
+    monkeypatch.setenv("BAYLINE_PORT_OFFSET", str(other.parts.environments.offset))
+
+    with pytest.raises(StackFailure, match="cannot know who was forgotten"):
+        restore(tmp_path / "backup")
+    restore(tmp_path / "backup", erased=tmp_path / "erased.json")
+
+    assert _keys(other) == {ada: False, eve: True}
+    assert _erased(other) == [erasure]
+    other.down(_ignore)
+    _clear(running)
+
+
+def test_a_file_that_is_no_list_of_erasures_is_refused_before_anything_is_done(
+    running: Stack, tmp_path: Path
+) -> None:
+    backup(tmp_path / "backup")
+    running.down(_ignore)
+    (tmp_path / "erased.json").write_text('[{"subject": "technicians/1"}]')
+
+    with pytest.raises(StackFailure, match="is no list of erasures"):
+        restore(tmp_path / "backup", erased=tmp_path / "erased.json")
+
+    assert running.running() == {}
 
 
 def test_a_backup_is_not_written_over_another(tmp_path: Path) -> None:
@@ -82,7 +137,7 @@ def test_a_backup_needs_the_key_that_sealed_its_persons(
 
     with pytest.raises(StackFailure, match="another key"):
         restore(tmp_path / "without")
-    restore(tmp_path / "with")
+    restore(tmp_path / "with", none_erased=True)
 
     assert _events(other) == _events(running)
     other.down(_ignore)
@@ -161,6 +216,60 @@ def _append(stack: Stack) -> UUID:
             (LOG, stream, str(event_id), [event_id]),
         )
     return event_id
+
+
+def _somebody(stack: Stack) -> str:
+    """A person with a key."""
+    name = f"technicians/{Uuid7().new()}"
+    with _superuser(stack, "keyring") as connection:
+        connection.execute("SELECT keyring.create('acme', %s, gen_random_uuid(), 'k')", [name])
+    return name
+
+
+def _erasure(name: str) -> Erasure:
+    forgotten = SubjectForgotten(subject=name, reference="DPO-117")
+    return Erasure(
+        event_id=str(Uuid7().new()),
+        tenant="acme",
+        subject=name,
+        reference="DPO-117",
+        by="admin",
+        at="2026-11-24 12:00:00+00",
+        stream=name.partition("/")[2],
+        type=SubjectForgotten.DESCRIPTOR.full_name,
+        data=_base64(SubjectEvent(subject_forgotten=forgotten)),
+        meta=_base64(Metadata(actor="admin")),
+    )
+
+
+def _base64(message: Message) -> str:
+    return base64.b64encode(message.SerializeToString()).decode()
+
+
+def _forget_person(stack: Stack, erasure: Erasure) -> None:
+    with _superuser(stack, "keyring") as connection:
+        apply(connection, [erasure])
+
+
+def _erased(stack: Stack) -> list[Erasure]:
+    with _superuser(stack, "keyring") as connection:
+        connection.execute("SET timezone = 'UTC'")
+        return recorded(connection)
+
+
+def _keys(stack: Stack) -> dict[str, bool]:
+    """Each subject, and whether it has a key."""
+    with _superuser(stack, "keyring") as connection:
+        query = "SELECT subject, wrapped IS NOT NULL FROM keyring.subject_key"
+        return dict(connection.execute(query).fetchall())
+
+
+def _clear(stack: Stack) -> None:
+    """Other tests of this stack know of nobody."""
+    with _superuser(stack, "keyring") as connection:
+        connection.execute("SET session_replication_role = replica")
+        connection.execute("TRUNCATE keyring.subject_key")
+        connection.execute("DELETE FROM es.event")
 
 
 def _follow(stack: Stack, event_id: UUID, distance: int) -> str:

@@ -4,6 +4,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Self, TypeVar
 
+from assembly import forgetting
+from assembly.forgetting import Forgetting
 from assembly.logs import Logs, OwnLog, PeerLog
 from bayline.event.v1.event_log_service_pb2_grpc import add_EventLogServiceServicer_to_server
 from eventstore.keyring import PostgresKeyring
@@ -47,6 +49,7 @@ class EventSourced:
     app: Pool
     projector: Pool
     relay: Pool
+    keys: PostgresKeyring
     words: Sealing
     logs: dict[str, Backfill] = field(default_factory=dict)
     kept: list[str] = field(default_factory=list)
@@ -58,9 +61,9 @@ class EventSourced:
         projector = await service.pool(database.projector_dsn, "projections", limits=REPEATABLE)
         relay = await service.pool(database.relay_dsn, "relay", limits=REPEATABLE)
         keyring = await service.pool(settings.keyring.dsn, "keyring")
+        keys = PostgresKeyring(keyring, settings.keyring.kek.get_secret_value())
         service.run(DlqRelay(projector, settings.kafka))
-        words = Sealing(PostgresKeyring(keyring, settings.keyring.kek.get_secret_value()))
-        return cls(settings, service, app, projector, relay, words)
+        return cls(settings, service, app, projector, relay, keys, Sealing(keys))
 
     def store(self, codec: OneofCodec[E]) -> PostgresEventStore[E]:
         """The store of one log, relayed to its topic as soon as it is appended to."""
@@ -80,6 +83,12 @@ class EventSourced:
         """To peers, for backfill and streams."""
         servicer = EventLogServicer(self.relay, self.kept)
         self.service.grpc(add_EventLogServiceServicer_to_server, servicer)
+
+    def heed_forgetting(self) -> None:
+        """No key of a forgotten subject is kept here any longer than the news of it takes."""
+        self.peer("keyring", forgetting.EVENTS.log)
+        name = f"{self.settings.service()}.forgotten"
+        self.react(Subscription([forgetting.EVENTS.log], Forgetting(name, self.words)))
 
     def project(self, *subscriptions: Subscription) -> None:
         """Read models: callers may wait until they have come to what they saw."""

@@ -13,6 +13,7 @@ from devstack import (
     demo,
     dlq,
     explain,
+    privacy,
     projections,
     restore,
     show,
@@ -115,6 +116,7 @@ app.command()(explain.explain)
 app.command()(backup.backup)
 app.command()(restore.restore)
 app.add_typer(dlq.app, name="dlq")
+app.add_typer(privacy.app, name="privacy")
 app.add_typer(projections.app, name="projections")
 app.add_typer(streams.app, name="streams")
 

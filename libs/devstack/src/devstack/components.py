@@ -103,10 +103,10 @@ class Parts:
 
     def _databases(self) -> list[str]:
         server = self.environments.postgres
-        names = [service.name for service in topology.EVENT_SOURCED] + [topology.KEYRING]
+        names = [service.name for service in topology.EVENT_SOURCED]
         for name in names:
             databases.prepare(server, name, self.environments.passwords(name))
-        databases.admit(server, topology.KEYRING, self.environments.keyring_users())
+        databases.admit(server, topology.KEYRING.name, self.environments.keyring_users())
         with ThreadPoolExecutor(2) as workers:
             applied = dict(zip(names, workers.map(self.migrate, names), strict=True))
         return [f"{name} migrated ({len(files)} files)" for name, files in applied.items() if files]

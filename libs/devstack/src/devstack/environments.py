@@ -60,7 +60,7 @@ class Environments:
         return named | {"PYTHONUNBUFFERED": "1"} | dict(environment(service.prefix))
 
     def of_migration(self, database: str) -> dict[str, str]:
-        users = ",".join(self.keyring_users()) if database == topology.KEYRING else ""
+        users = ",".join(self.keyring_users()) if database == topology.KEYRING.name else ""
         prefix = f"{database.upper()}__DATABASE__"
         dsn = self.postgres.dsn(database)
         return {f"{prefix}MIGRATION_DSN": dsn, f"{prefix}USERS": users, **environment()}
@@ -115,7 +115,7 @@ class Environments:
         }
         return dsns | {
             "KEYRING__DSN": server.dsn(
-                topology.KEYRING, user=f"{service.name}_app", password=passwords["app"]
+                topology.KEYRING.name, user=f"{service.name}_app", password=passwords["app"]
             ),
             "KEYRING__KEK": self.secrets.key("kek"),
             "GRPC__PORT": str(service.port + self.offset),

@@ -2,15 +2,17 @@
 
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import psycopg
 import typer
 
-from devstack import databases, show, topology
+from devstack import databases, erasures, show, topology
 from devstack.backup import FORMAT, KEYS, MANIFEST, Manifest, checksum, dump_file, fingerprint
 from devstack.environments import Environments
+from devstack.erasures import Erasure
 from devstack.failure import StackFailure
 from devstack.postgres import Server, binary
 from devstack.processes import run
@@ -25,12 +27,23 @@ UPDATE consumer.parked SET relayed_at = NULL"""
 
 def restore(
     folder: Annotated[Path, typer.Argument(help="What `bayline backup` has made.")],
+    *,
+    erased: Annotated[
+        Path | None,
+        typer.Option(help="Who was forgotten: kept from `bayline privacy list --json`."),
+    ] = None,
+    none_erased: Annotated[
+        bool, typer.Option("--none-erased", help="Nobody was forgotten since the backup.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
 ) -> None:
     """Replace all data of this stack by a backup's. Every store gets a new epoch.
 
-    Consumers halt on it: start the stack, and once you know that the backup is what you want, let
-    them go on by `bayline projections resume --epoch E`.
+    Whoever was forgotten since the backup is forgotten again, before anything else starts: as
+    this stack's own keyring knows it, and as a list says that was kept elsewhere.
+
+    Consumers halt on the new epoch: start the stack, and once you know that the backup is what
+    you want, let them go on by `bayline projections resume --epoch E`.
     """
     stack = Stack.here()
     manifest = _checked(folder)
@@ -38,8 +51,19 @@ def restore(
         raise StackFailure(
             f"{', '.join(running)} still run", hint="stop them first: `bayline down`"
         )
+    listed = erasures.written(erased) if erased else []
     _adopt_keys(folder, manifest, stack.parts.environments)
-    epochs = _replaced(stack, folder, show.silence if as_json else show.step)
+    say = show.silence if as_json else show.step
+    stack.start("postgres", say)
+    server = stack.parts.environments.postgres
+    if not (erased or none_erased or _knows_who_was_forgotten(server)):
+        stack.down(say)
+        raise StackFailure(
+            "this stack cannot know who was forgotten since the backup was made",
+            hint="say it: --erased FILE, as `bayline privacy list --json` printed it there, "
+            "or --none-erased",
+        )
+    epochs = _replaced(stack, folder, listed + _forgotten(server), say)
     if as_json:
         show.json({"taken_at": manifest.taken_at, "events": manifest.events, "epochs": epochs})
     else:
@@ -71,15 +95,32 @@ def _adopt_keys(folder: Path, manifest: Manifest, environments: Environments) ->
         )
 
 
-def _replaced(stack: Stack, folder: Path, say: Say) -> dict[str, str]:
+def _replaced(
+    stack: Stack, folder: Path, forgotten: Sequence[Erasure], say: Say
+) -> dict[str, str]:
     """All databases as in the backup, and the topics empty. Returns the stores' new epochs."""
+    server = stack.parts.environments.postgres
     shutil.rmtree(stack.parts.broker().folder, ignore_errors=True)
-    stack.start("postgres", say)
-    for database in (*STORES, topology.KEYRING):
+    for database in STORES:
         _replace(stack.parts.environments, folder, database)
         say(database, "restored")
     stack.start("postgres", say)
-    return {service: _renewed(stack.parts.environments.postgres, service) for service in STORES}
+    with psycopg.connect(server.dsn(topology.KEYRING.name)) as keyring:
+        for erasure in erasures.apply(keyring, forgotten):
+            say(topology.KEYRING.name, f"{erasure.subject} is forgotten again")
+    return {service: _renewed(server, service) for service in STORES}
+
+
+def _knows_who_was_forgotten(server: Server) -> bool:
+    """A keyring that was never used has no say in it."""
+    with psycopg.connect(server.dsn(topology.KEYRING.name)) as keyring:
+        return erasures.knows_anybody(keyring)
+
+
+def _forgotten(server: Server) -> list[Erasure]:
+    """Read before the keyring is replaced."""
+    with psycopg.connect(server.dsn(topology.KEYRING.name)) as keyring:
+        return erasures.recorded(keyring)
 
 
 def _replace(environments: Environments, folder: Path, database: str) -> None:

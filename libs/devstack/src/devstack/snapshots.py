@@ -14,7 +14,12 @@ ATTEMPTS = 20
 HEADS = "SELECT log, shard, pos FROM es.head"
 CURSORS = "SELECT log, shard, max(pos) FROM consumer.cursor GROUP BY log, shard"
 
-STORES = tuple(service.name for service in topology.EVENT_SOURCED)
+STORES = tuple(  # the keyring last
+    sorted(
+        (service.name for service in topology.EVENT_SOURCED),
+        key=lambda name: name == topology.KEYRING.name,
+    )
+)
 
 
 @contextmanager
@@ -27,10 +32,7 @@ def one_instant(server: Server) -> Iterator[Mapping[str, Connection]]:
     """
     for _ in range(ATTEMPTS):
         with ExitStack() as opened:
-            connections = {
-                name: opened.enter_context(_snapshot(server, name))
-                for name in (*STORES, topology.KEYRING)
-            }
+            connections = {name: opened.enter_context(_snapshot(server, name)) for name in STORES}
             if _nobody_is_ahead(connections):
                 yield connections
                 return

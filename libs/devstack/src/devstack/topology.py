@@ -40,21 +40,21 @@ class Service:
         return self.port, self.admin_port
 
 
-WORKSHOP = Service("workshop", 8101, 8201, peers=("vehicle", "technician"))
+WORKSHOP = Service("workshop", 8101, 8201, peers=("vehicle", "technician", "keyring"))
 VEHICLE = Service("vehicle", 8102, 8202, peers=("workshop",))
-TECHNICIAN = Service("technician", 8103, 8203, peers=("workshop",))
+TECHNICIAN = Service("technician", 8103, 8203, peers=("workshop", "keyring"))
+KEYRING = Service("keyring", 8109, 8209)
 GATEWAY = Service(
     "gateway",
     8080,
     8200,
-    peers=("workshop", "vehicle", "technician"),
+    peers=("workshop", "vehicle", "technician", "keyring"),
     event_sourced=False,
     what="REST, /docs",
 )
 
-SERVICES = (WORKSHOP, VEHICLE, TECHNICIAN, GATEWAY)
+SERVICES = (WORKSHOP, VEHICLE, TECHNICIAN, KEYRING, GATEWAY)
 EVENT_SOURCED = tuple(service for service in SERVICES if service.event_sourced)
-KEYRING = "keyring"  # a database without a process: the keys of persons
 
 
 def service(name: str) -> Service:

@@ -21,7 +21,7 @@ CREATE TABLE IF NOT EXISTS migration.applied (
   PRIMARY KEY (package, file));
 """
 EVENT_SOURCED = ("eventstore/migrations", "messaging/migrations")
-FOLDERS: Mapping[str, Sequence[str]] = {"keyring": ("eventstore/keyring_migrations",)}
+BEFORE: Mapping[str, Sequence[str]] = {"keyring": ("eventstore/keyring_migrations",)}
 
 
 class MigrationRefused(Exception):
@@ -41,7 +41,7 @@ class Migration:
 
 def folders_of(service: str) -> Sequence[str]:
     """`package/folder` of each set of migrations, in the order of their dependence."""
-    return FOLDERS.get(service, (*EVENT_SOURCED, f"{service}/migrations"))
+    return (*EVENT_SOURCED, *BEFORE.get(service, ()), f"{service}/migrations")
 
 
 def migrate(

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from google.protobuf.descriptor import Descriptor, ServiceDescriptor
 
 from bayline.gateway.v1 import gateway_service_pb2
+from bayline.keyring.v1 import keyring_service_pb2, subject_pb2
 from bayline.technician.v1 import technician_pb2, technician_service_pb2
 from bayline.vehicle.v1 import vehicle_pb2, vehicle_service_pb2
 from bayline.workshop.v1 import events_pb2, site_pb2, workshop_service_pb2
@@ -24,6 +25,7 @@ PEERS: Mapping[str, ServiceDescriptor] = {
     "workshop": workshop_service_pb2.DESCRIPTOR.services_by_name["WorkshopService"],
     "vehicle": vehicle_service_pb2.DESCRIPTOR.services_by_name["VehicleService"],
     "technician": technician_service_pb2.DESCRIPTOR.services_by_name["TechnicianService"],
+    "keyring": keyring_service_pb2.DESCRIPTOR.services_by_name["KeyringService"],
 }
 OWN: ServiceDescriptor = gateway_service_pb2.DESCRIPTOR.services_by_name["GatewayService"]
 RECORDS: Mapping[str, tuple[Descriptor, ...]] = {
@@ -34,6 +36,7 @@ RECORDS: Mapping[str, tuple[Descriptor, ...]] = {
     ),
     "vehicle": (vehicle_pb2.VehicleEvent.DESCRIPTOR,),
     "technician": (technician_pb2.TechnicianEvent.DESCRIPTOR,),
+    "keyring": (subject_pb2.SubjectEvent.DESCRIPTOR,),
 }
 
 

@@ -28,6 +28,7 @@ async def main(settings: Settings, service: Service) -> None:
         ),
     )
     parts.serve_logs()
+    parts.heed_forgetting()
     parts.project(
         Subscription([codec.EVENTS.log], Roster()),
         Subscription([codec.JOB_EVENTS.log], workloads()),

@@ -66,7 +66,7 @@ class Office(Desk):
 @pytest.fixture(scope="module")
 def settings(postgres_server: Server, database: NewDatabase, issuer: Issuer) -> Settings:
     return fresh_settings(
-        Settings, "technician", postgres_server, database, issuer, peers=["workshop"]
+        Settings, "technician", postgres_server, database, issuer, peers=["workshop", "keyring"]
     )
 
 

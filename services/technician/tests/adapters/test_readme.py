@@ -37,7 +37,7 @@ def test_the_readme_names_every_event() -> None:
 
 
 def test_the_readme_names_every_consumer() -> None:
-    consumers = {Roster().name, workloads().name}
+    consumers = {Roster().name, workloads().name, "technician.forgotten"}
 
     assert set(re.findall(r"`(technician\.[\w-]+)`", section("Events in"))) == consumers
 

@@ -41,6 +41,7 @@ async def main(settings: Settings, service: Service) -> None:
         WorkshopServicer(commands, queries, service.policies, service.ids),
     )
     parts.serve_logs()
+    parts.heed_forgetting()
     parts.project(*kafka.read_models(jobs))
     certifications = CertificationPolicy(commands.jobs, facts, facts, service.clock)
     parts.react(kafka.certifications(parts.projector, certifications))

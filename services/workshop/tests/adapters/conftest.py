@@ -198,7 +198,7 @@ def reading(kilometres: int) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def settings(postgres_server: Server, database: NewDatabase, issuer: Issuer) -> Settings:
-    peers = ["vehicle", "technician"]
+    peers = ["vehicle", "technician", "keyring"]
     return fresh_settings(Settings, "workshop", postgres_server, database, issuer, peers)
 
 

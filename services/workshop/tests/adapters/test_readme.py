@@ -34,6 +34,7 @@ def test_the_readme_names_every_consumer() -> None:
         fleet().name,
         roster().name,
         kafka.CertificationReactions.name,
+        "workshop.forgotten",
     }
 
     assert set(re.findall(r"`(workshop\.[\w-]+)`", section("Events in"))) == consumers

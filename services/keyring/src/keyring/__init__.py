@@ -1,0 +1,1 @@
+"""The keyring: whose words are sealed, and who was forgotten."""

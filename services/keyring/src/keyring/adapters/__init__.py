@@ -1,0 +1,1 @@
+"""Where subjects meet gRPC and their keys."""

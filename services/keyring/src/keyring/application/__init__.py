@@ -1,0 +1,1 @@
+"""What is asked of the keyring, and what that needs from outside."""

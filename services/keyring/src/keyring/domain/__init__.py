@@ -1,0 +1,1 @@
+"""Subjects and what it means to forget one, purely."""
