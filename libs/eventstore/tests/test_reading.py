@@ -1,10 +1,12 @@
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeAlias
 from uuid import UUID
 
 import grpc.aio
 import pytest
+from google.protobuf.message import Message
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
@@ -17,9 +19,20 @@ from eventstore.chain import hash_of, shard_of
 from eventstore.postgres import PostgresEventStore
 from eventstore.reading import LogNotFound, LogReader, PositionsUnreadable
 from eventstore.servicer import EventLogServicer
+from eventstore.tables import Table
 from eventstore.tail import PostgresTail, Row
-from testkit.events import LOAN_LOG, LoanEvent, MeterRead
-from testkit.store_contract import NORTH, SOUTH, a_request, a_stream, put
+from testkit.events import (
+    LOAN,
+    LOAN_LOG,
+    MESSAGES,
+    CarId,
+    CarLent,
+    Loan,
+    LoanEvent,
+    MeterRead,
+    loan_codec,
+)
+from testkit.store_contract import ANNA, NORTH, SOUTH, a_request, a_stream, put
 
 Pool: TypeAlias = AsyncConnectionPool[AsyncConnection[Any]]
 Store: TypeAlias = PostgresEventStore[LoanEvent]
@@ -28,6 +41,18 @@ if TYPE_CHECKING:
     from bayline.event.v1.event_log_service_pb2_grpc import EventLogServiceAsyncStub
 
 pytestmark = pytest.mark.integration
+
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
+
+
+def a_bill(stream: UUID, version: int, loan: Loan) -> Message | None:
+    """Who has lent a car, and how often its meter was read."""
+    if loan.borrower is None:
+        return None
+    return MESSAGES["LoanBilled"](series=loan.borrower.text, number=len(loan.readings))
+
+
+LOANS = Table(loan_codec(), LOAN, a_bill)
 
 
 @pytest.fixture
@@ -38,7 +63,7 @@ def reader(relay_pool: Pool) -> LogReader:
 @pytest.fixture
 async def log(relay_pool: Pool) -> "AsyncIterator[EventLogServiceAsyncStub]":
     server = grpc.aio.server()
-    add_EventLogServiceServicer_to_server(EventLogServicer(relay_pool, [LOAN_LOG]), server)
+    add_EventLogServiceServicer_to_server(EventLogServicer(relay_pool, [LOANS]), server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
@@ -159,3 +184,46 @@ async def test_places_that_cannot_be_are_refused_over_grpc(log: "EventLogService
         await shard.read()
     with pytest.raises(grpc.aio.AioRpcError, match="van is no stream"):
         await stream.read()
+
+
+async def lent(store: Store, tenant: str, readings: int) -> UUID:
+    stream = a_stream()
+    events: list[LoanEvent] = [
+        CarLent(CarId(str(stream)), ANNA, LONG_AGO),
+        *(MeterRead(number, 0) for number in range(readings)),
+    ]
+    for version, event in enumerate(events):
+        await put(store, stream, version, event, request=a_request(tenant=tenant))
+    return stream
+
+
+async def test_a_table_has_a_row_for_each_stream_as_it_was_at_a_vector(
+    store: Store, reader: LogReader
+) -> None:
+    loans = {await lent(store, NORTH, readings): readings for readings in range(1, 12)}
+    await lent(store, SOUTH, 1)
+    await put(store, a_stream(), 0, MeterRead(1, 0), request=a_request(tenant=NORTH))
+    pinned = (await reader.heads(LOAN_LOG)).stored
+    first = next(iter(loans))
+    await put(store, first, 2, MeterRead(9, 0), request=a_request(tenant=NORTH))
+    await lent(store, NORTH, 1)
+
+    rows = [row async for row in LOANS.rows(reader.streams(LOAN_LOG, NORTH, pinned))]
+
+    assert [row.stream for row in rows] == sorted(loans)
+    assert {row.stream: row.resource for row in rows} == {
+        stream: MESSAGES["LoanBilled"](series="[sealed]", number=readings)
+        for stream, readings in loans.items()
+    }
+    assert [row.version for row in rows] == [1 + loans[row.stream] for row in rows]
+
+
+async def test_a_table_is_read_over_grpc(store: Store, log: "EventLogServiceAsyncStub") -> None:
+    stream = await lent(store, NORTH, 2)
+
+    table = log.FoldTenant(pb.FoldTenantRequest(log=LOAN_LOG, tenant=NORTH))
+
+    [row] = [row async for row in table]
+    bill = MESSAGES["LoanBilled"](series="[sealed]", number=2)
+    assert (row.stream, row.version, row.data) == (str(stream), 3, bill.SerializeToString())
+    assert row.changed_at.seconds > 0

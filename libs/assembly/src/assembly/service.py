@@ -2,18 +2,18 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from assembly import forgetting
 from assembly.forgetting import Forgetting
 from assembly.logs import Logs, OwnLog, PeerLog
 from bayline.event.v1.event_log_service_pb2_grpc import add_EventLogServiceServicer_to_server
 from eventstore.keyring import PostgresKeyring
-from eventstore.mapping import OneofCodec
 from eventstore.postgres import PostgresEventStore
 from eventstore.reading import LogReader
 from eventstore.sealing import Sealing
 from eventstore.servicer import EventLogServicer
+from eventstore.tables import Table
 from eventstore.tail import PostgresTail
 from messaging.consumer import Consumer
 from messaging.dlq import DlqRelay
@@ -30,6 +30,7 @@ from runtime.settings import EventSourcedSettings
 REACTION_SECONDS = 0.1
 
 E = TypeVar("E")
+S = TypeVar("S")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ class EventSourced:
     keys: PostgresKeyring
     words: Sealing
     logs: dict[str, Backfill] = field(default_factory=dict)
-    kept: list[str] = field(default_factory=list)
+    kept: list[Table[Any, Any]] = field(default_factory=list)
 
     @classmethod
     async def of(cls, settings: EventSourcedSettings, service: Service) -> Self:
@@ -65,11 +66,12 @@ class EventSourced:
         service.run(DlqRelay(projector, settings.kafka))
         return cls(settings, service, app, projector, relay, keys, Sealing(keys))
 
-    def store(self, codec: OneofCodec[E]) -> PostgresEventStore[E]:
+    def store(self, table: Table[S, E]) -> PostgresEventStore[E]:
         """The store of one log, relayed to its topic as soon as it is appended to."""
+        codec = table.codec
         relay = Relay(PostgresTail(self.relay, codec.log), KafkaPublisher(self.settings.kafka))
         self.service.run(relay)
-        self.kept.append(codec.log)
+        self.kept.append(table)
         self.logs[codec.log] = OwnLog(LogReader(self.relay))
         return PostgresEventStore(self.app, codec, self.words, log=codec.log, appended=relay.poke)
 

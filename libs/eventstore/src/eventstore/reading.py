@@ -18,6 +18,7 @@ from kernel.errors import InvalidArgument, NotFound
 PAGE = 500
 PAGE_OF_SHARD = 64
 BEGINNING = datetime.min.replace(tzinfo=UTC)
+FIRST = UUID(int=0)
 
 Vector: TypeAlias = Sequence[int]  # a position for each shard
 
@@ -33,6 +34,12 @@ SELECT e.* FROM unnest(%s::smallint[], %s::bigint[], %s::bigint[]) u(shard, afte
       AND e.recorded_at >= %s AND (%s::uuid IS NULL OR e.stream = %s::uuid)
     ORDER BY e.pos LIMIT %s) e
  ORDER BY e.shard, e.pos
+"""
+STREAMS = """
+SELECT * FROM es.linked e
+ WHERE e.tenant = %s AND (e.stream, e.ver) > (%s, %s) AND e.log = %s
+   AND e.pos <= (%s::bigint[])[e.shard + 1]
+ ORDER BY e.stream, e.ver LIMIT %s
 """
 HEADS = """
 SELECT s.epoch, h.pos, c.pos FROM es.head h JOIN es.relay_cursor c USING (log, shard)
@@ -116,6 +123,19 @@ class LogReader:
             lanes.close_short(dry, self._page_of_shard)
             for ready in lanes.ready():
                 yield ready
+
+    async def streams(self, log: str, tenant: str, until: Vector = ()) -> AsyncIterator[Row]:
+        """Stream by stream, each in the order of its versions, as far as `until`."""
+        last = list(_vector(until) or await self._stored(log))
+        stream, version = FIRST, 0
+        while True:
+            wanted = (tenant, stream, version, log, last, self._page)
+            rows = [Row(*row) for row in await self._rows(STREAMS, *wanted)]
+            for row in rows:
+                yield row
+            if len(rows) < self._page:
+                return
+            stream, version = rows[-1].stream, rows[-1].ver
 
     async def _stored(self, log: str) -> Vector:
         return (await self.heads(log)).stored

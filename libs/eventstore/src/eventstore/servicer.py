@@ -1,6 +1,6 @@
 """The event log over gRPC, for other services and analysts: bayline.event.v1.EventLogService."""
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Iterable
 from typing import Any
 from uuid import UUID
 
@@ -13,20 +13,21 @@ from bayline.event.v1.event_log_service_pb2_grpc import EventLogServiceServicer
 from eventstore.chain import SHARDS
 from eventstore.conversion import datetime_of, timestamp_of
 from eventstore.reading import BEGINNING, LogNotFound, LogReader, PositionsUnreadable
+from eventstore.tables import Table
 from eventstore.tail import Row
 
 
 class EventLogServicer(EventLogServiceServicer):
-    """Answers for `logs` of this database; the pool's role reads all tenants.
+    """Answers for the logs of `tables`; the pool's role reads all tenants.
 
     Internal: the policy admits workloads only.
     """
 
     def __init__(
-        self, pool: AsyncConnectionPool[AsyncConnection[Any]], logs: Collection[str]
+        self, pool: AsyncConnectionPool[AsyncConnection[Any]], tables: Iterable[Table[Any, Any]]
     ) -> None:
         self._reader = LogReader(pool)
-        self._logs = frozenset(logs)
+        self._tables = {table.codec.log: table for table in tables}
 
     async def ReadShard(  # noqa: N802 -- the RPC's name
         self, request: pb.ReadShardRequest, context: ServicerContext[Any, Any]
@@ -57,6 +58,19 @@ class EventLogServicer(EventLogServiceServicer):
         async for row in rows:
             yield _stored(row)
 
+    async def FoldTenant(  # noqa: N802 -- the RPC's name
+        self, request: pb.FoldTenantRequest, context: ServicerContext[Any, Any]
+    ) -> AsyncIterator[pb.FoldedStream]:
+        self._require(request.log)
+        events = self._reader.streams(request.log, request.tenant, request.until)
+        async for row in self._tables[request.log].rows(events):
+            yield pb.FoldedStream(
+                stream=str(row.stream),
+                version=row.version,
+                changed_at=timestamp_of(row.changed_at),
+                data=row.resource.SerializeToString(deterministic=True),
+            )
+
     async def GetHeads(  # noqa: N802 -- the RPC's name
         self, request: pb.GetHeadsRequest, context: ServicerContext[Any, Any]
     ) -> pb.Heads:
@@ -65,7 +79,7 @@ class EventLogServicer(EventLogServiceServicer):
         return pb.Heads(epoch=heads.epoch, heads=heads.stored, relayed=heads.relayed)
 
     def _require(self, log: str) -> None:
-        if log not in self._logs:
+        if log not in self._tables:
             raise LogNotFound(f"there is no log {log}", log=log)
 
 

@@ -11,6 +11,6 @@ from runtime.service import Service
 
 async def main(settings: Settings, service: Service) -> None:
     parts = await EventSourced.of(settings, service)
-    commands = SubjectCommands(parts.store(codec.EVENTS), parts.keys)
+    commands = SubjectCommands(parts.store(codec.TABLE), parts.keys)
     service.grpc(add_KeyringServiceServicer_to_server, KeyringServicer(commands, service.policies))
     parts.serve_logs()

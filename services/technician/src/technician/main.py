@@ -16,7 +16,7 @@ from technician.settings import Settings
 
 async def main(settings: Settings, service: Service) -> None:
     parts = await EventSourced.of(settings, service)
-    store = parts.store(codec.EVENTS)
+    store = parts.store(codec.TABLE)
     parts.peer("workshop", codec.JOB_EVENTS.log)
     queries = TechnicianQueries(
         store, parts.words, PostgresRoster(parts.app), PostgresWorkloads(parts.app)

@@ -14,7 +14,7 @@ from vehicle.settings import Settings
 
 async def main(settings: Settings, service: Service) -> None:
     parts = await EventSourced.of(settings, service)
-    store = parts.store(codec.EVENTS)
+    store = parts.store(codec.TABLE)
     parts.peer("workshop", codec.JOB_EVENTS.log)
     queries = VehicleQueries(
         store, PostgresVehicleList(parts.app), PostgresServiceHistory(parts.app)

@@ -4,7 +4,7 @@ from assembly.logs import PeerArrivals, Source
 from assembly.service import EventSourced
 from bayline.workshop.v1.workshop_service_pb2_grpc import add_WorkshopServiceServicer_to_server
 from runtime.service import Service
-from workshop.adapters import codec, kafka
+from workshop.adapters import kafka, tables
 from workshop.adapters.facts import PostgresFacts
 from workshop.adapters.grpc import Commands, Queries, WorkshopServicer
 from workshop.adapters.postgres import PostgresJobList, PostgresSiteList
@@ -17,9 +17,9 @@ from workshop.settings import Settings
 
 async def main(settings: Settings, service: Service) -> None:
     parts = await EventSourced.of(settings, service)
-    jobs = parts.store(codec.JOB_EVENTS)
-    sites = parts.store(codec.SITE_EVENTS)
-    tenants = parts.store(codec.TENANT_EVENTS)
+    jobs = parts.store(tables.JOBS)
+    sites = parts.store(tables.SITES)
+    tenants = parts.store(tables.TENANTS)
     fleet = Source(parts.peer("vehicle", kafka.FLEET), kafka.FLEET, kafka.FLEET_FACTS)
     roster = Source(parts.peer("technician", kafka.ROSTER), kafka.ROSTER, kafka.ROSTER_FACTS)
 

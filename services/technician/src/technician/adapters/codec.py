@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from typing import Any, TypeAlias, get_args
+from uuid import UUID
 
 from google.protobuf.message import Message
 
@@ -10,16 +11,22 @@ from bayline.technician.v1 import technician_pb2 as pb
 from bayline.technician.v1 import technician_service_pb2 as service_pb
 from bayline.workshop.v1 import events_pb2
 from eventstore.mapping import Mapper, OneofCodec
+from eventstore.tables import Table
 from technician.application.queries import Found, Workload
 from technician.application.work import JobEvent
+from technician.domain.technician import (
+    TECHNICIAN as DECIDER,
+)
 from technician.domain.technician import (
     Command,
     GrantCertification,
     LeaveCompany,
     MoveTechnician,
+    NoTechnician,
     RegisterTechnician,
     RenameTechnician,
     RevokeCertification,
+    State,
     Technician,
     TechnicianEvent,
 )
@@ -76,7 +83,16 @@ def resource(found: Found) -> pb.Technician:
     return message
 
 
+def row(stream: UUID, version: int, state: State) -> pb.Technician | None:
+    if isinstance(state, NoTechnician):
+        return None
+    return resource(Found(TechnicianId(str(stream)), version, state))
+
+
 def workload(technician: TechnicianId, found: Workload) -> pb.Workload:
     message = WORKLOAD.to_message(found)
     message.name = f"{TECHNICIANS}{technician}/workload"
     return message
+
+
+TABLE = Table(EVENTS, DECIDER, row)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from typing import Any, TypeAlias, get_args
+from uuid import UUID
 
 from google.protobuf.message import Message
 
@@ -9,17 +10,23 @@ from assembly.selected import SelectedEvents
 from bayline.vehicle.v1 import vehicle_pb2, vehicle_service_pb2
 from bayline.workshop.v1 import events_pb2
 from eventstore.mapping import Mapper, OneofCodec
+from eventstore.tables import Table
 from vehicle.application.history import Visit
 from vehicle.application.job_events import JobEvent
 from vehicle.application.queries import Found
 from vehicle.domain.values import SiteId, VehicleId
 from vehicle.domain.vehicle import (
+    VEHICLE as DECIDER,
+)
+from vehicle.domain.vehicle import (
     Change,
     ChangeAssetNumber,
     ChangePlate,
     MoveVehicle,
+    NoVehicle,
     RegisterVehicle,
     SellVehicle,
+    State,
     Vehicle,
     VehicleEvent,
 )
@@ -73,3 +80,12 @@ def resource(found: Found) -> vehicle_pb2.Vehicle:
     message = VEHICLE.to_message(found.vehicle)
     message.name, message.etag = VEHICLES + found.id, str(found.version)
     return message
+
+
+def row(stream: UUID, version: int, state: State) -> vehicle_pb2.Vehicle | None:
+    if isinstance(state, NoVehicle):
+        return None
+    return resource(Found(VehicleId(str(stream)), version, state))
+
+
+TABLE = Table(EVENTS, DECIDER, row)
