@@ -76,7 +76,7 @@ def test_operation_ids_are_unique_and_regular(api: Any) -> None:
 
     assert ids == [
         "placeOrder", "listOrders", "getOrder", "getOrder2", "payOrder", "changeAddress",
-        "streamOrders", "exportOrders", "closeShop",
+        "streamOrders", "exportOrders", "downloadOrders", "closeShop",
     ]  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """A gateway whose services are one fake, called over ASGI with tokens of a test issuer."""
 
 from collections.abc import Mapping
+from itertools import chain
 from typing import Any
 
 import orjson
@@ -9,7 +10,7 @@ import pytest
 from gateway import application
 from gateway.identity import Guarded
 from gateway.limits import Limiter
-from gateway.main import OWN, PEERS
+from gateway.main import OWN, PEERS, RECORDS
 from gateway.settings import Http, Limits, Login, Settings
 from kernel.clock import SystemClock
 from kernel.ids import SequentialIds
@@ -53,7 +54,9 @@ def call(issuer: Issuer, settings: Settings, policies: Policies, service: FakeHa
     handlers = {
         each: Guarded(service, verifier, limiter, policies) for each in (*PEERS.values(), OWN)
     }
-    app = application.build(settings, handlers, Probes("gateway", "test"), SequentialIds())
+    records = chain.from_iterable(RECORDS.values())
+    probes = Probes("gateway", "test")
+    app = application.build(settings, handlers, records, probes, SequentialIds())
 
     async def called(
         verb: str, path: str, body: object = None, *, token: str | None = None, **headers: str

@@ -68,6 +68,18 @@ class Api:
                     raise Refused(frame["problem"])
                 yield frame
 
+    async def body(self, path: str, **query: str) -> AsyncIterator[bytes]:
+        """A file, piece by piece. Raises `aiohttp.ClientPayloadError` if it was cut off."""
+        headers = {"authorization": f"Bearer {self.token}"}
+        patient = aiohttp.ClientTimeout(total=None)
+        async with self.session.get(
+            self.base + path, params=query, headers=headers, timeout=patient
+        ) as answer:
+            if answer.status != 200:
+                raise Refused(await answer.json(content_type=None))
+            async for piece in answer.content.iter_any():
+                yield piece
+
     async def _call(self, verb: str, path: str, **request: Any) -> Any:
         for attempt in range(1, ATTEMPTS + 1):
             try:

@@ -4,21 +4,26 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
+from pathlib import Path
 from typing import Annotated, Any
 
 import aiohttp
 import typer
 
-from devstack import show
+from devstack import exports, show
 from devstack.api import Api, Refused, caller
 from devstack.failure import StackFailure
 from devstack.stack import Stack
 from devstack.tokens import Person
 
+FORMATS = {".parquet": "EXPORT_FORMAT_PARQUET", ".ndjson": "EXPORT_FORMAT_NDJSON"}
+LIVE = ("bayline.", "__")  # topics of the system and of Kafka itself
+
 app = typer.Typer(no_args_is_help=True, help="Topics, replayed and live, of one tenant.")
 
 Tenant = Annotated[str, typer.Option(help="Whose events.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object per line.")]
+Since = Annotated[datetime | None, typer.Option(help="Only events recorded from then on, UTC.")]
 Topic = Annotated[str, typer.Argument(help="Full name, such as bayline.workshop.v1.JobEvent.")]
 
 
@@ -50,9 +55,7 @@ def show_stream(
 def tail(
     topic: Topic,
     tenant: Tenant = "acme",
-    since: Annotated[
-        datetime | None, typer.Option(help="Only events recorded from then on, UTC.")
-    ] = None,
+    since: Since = None,
     cursor: Annotated[str, typer.Option(help="Go on after the frame that had this cursor.")] = "",
     following: Annotated[
         bool, typer.Option("--follow", "-f", help="Go on when the present is reached.")
@@ -66,6 +69,66 @@ def tail(
     if cursor:
         query["cursor"] = cursor
     _run(tenant, _printing(topic, query, as_json))
+
+
+@app.command()
+def cursor(topic: Topic, tenant: Tenant = "acme") -> None:
+    """Where a topic stands now: the end of an export that can be made again."""
+    show.line(_run(tenant, lambda api: exports.present(api, topic)), plain=True)
+
+
+@app.command()
+def export(
+    topic: Topic,
+    file: Annotated[Path, typer.Argument(help="Ends with .parquet or .ndjson.")],
+    tenant: Tenant = "acme",
+    until: Annotated[
+        str, typer.Option(help="A cursor: the same one gives the same file. The present, if none.")
+    ] = "",
+    since: Since = None,
+    after: Annotated[str, typer.Option(help="Only events after this cursor.")] = "",
+    as_table: Annotated[
+        bool, typer.Option("--as-table", help="One row for each stream: what it says at the end.")
+    ] = False,
+) -> None:
+    """A topic's events up to a cursor, or the table they add up to, as one file."""
+    if file.suffix not in FORMATS:
+        raise StackFailure(f"{file} is neither .parquet nor .ndjson", hint="name it so")
+    query = _bounds(since, after) | {"format": FORMATS[file.suffix]}
+    if as_table:
+        query["asTable"] = "true"
+    end = _run(tenant, lambda api: exports.to_file(api, topic, until, query, file))
+    show.step(str(file), f"{file.stat().st_size} bytes; the same again: --until {end}")
+
+
+@app.command()
+def replay(
+    topic: Topic,
+    tenant: Tenant = "acme",
+    since: Since = None,
+    after: Annotated[str, typer.Option(help="Only events after this cursor.")] = "",
+    until: Annotated[str, typer.Option(help="As far as this cursor; the present, if none.")] = "",
+    to_topic: Annotated[
+        str, typer.Option(help="A Kafka topic of your own, made if it is not there.")
+    ] = "",
+) -> None:
+    """Events at full speed, to standard output or to a topic of your own. Never to a live one."""
+    if to_topic.startswith(LIVE):
+        raise StackFailure(f"{to_topic} is live: nobody replays into it", hint="name one of yours")
+    query = _bounds(since, after)
+    if not to_topic:
+        _run(tenant, lambda api: exports.to_output(api, topic, until, query))
+        return
+    bootstrap = Stack.here().parts.environments.bootstrap
+    count = _run(
+        tenant, lambda api: exports.to_topic(api, topic, until, query, bootstrap, to_topic)
+    )
+    show.step(to_topic, f"{count} events of {tenant}")
+
+
+def _bounds(since: datetime | None, after: str) -> dict[str, str]:
+    bounds = {"after": after} if after else {}
+    return bounds | ({"from": f"{since.isoformat()}Z"} if since else {})
 
 
 def _printing(

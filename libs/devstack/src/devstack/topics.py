@@ -3,8 +3,9 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
+import aiohttp
 import typer
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
@@ -12,8 +13,10 @@ from rich.table import Table
 
 from devstack import kafka, show
 from devstack.accounts import Login
+from devstack.api import caller
 from devstack.failure import StackFailure
 from devstack.stack import Stack
+from devstack.tokens import Person
 from messaging.kafka import connection
 
 
@@ -24,8 +27,17 @@ class Topic:
     records: int
 
 
-def topics(as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False) -> None:
+def topics(
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
+    asyncapi: Annotated[
+        bool, typer.Option("--asyncapi", help="The AsyncAPI document of all topics instead.")
+    ] = False,
+) -> None:
     """The topics, and how many records each holds."""
+    if asyncapi:
+        show.json(asyncio.run(_described()))
+        return
     login = Stack.here().parts.environments.kafka
     try:
         found = asyncio.run(_topics(login))
@@ -37,6 +49,12 @@ def topics(as_json: Annotated[bool, typer.Option("--json", help="For scripts.")]
         show.json([asdict(topic) for topic in found])
     else:
         _show(found)
+
+
+async def _described() -> Any:
+    async with aiohttp.ClientSession() as session:
+        anybody = Person("acme", ["analyst"])
+        return await caller(session, Stack.here(), anybody).get("/asyncapi.json")
 
 
 async def _topics(login: Login) -> list[Topic]:

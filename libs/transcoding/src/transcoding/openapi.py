@@ -6,6 +6,7 @@ from http import HTTPStatus
 from typing import NamedTuple
 
 import orjson
+from google.api.httpbody_pb2 import HttpBody
 from google.protobuf.descriptor import Descriptor, MethodDescriptor, ServiceDescriptor
 
 from transcoding import errors
@@ -27,6 +28,7 @@ from transcoding.wording import (
 
 STALE = "STALE_VERSION"
 """What a refused `If-Match` is called."""
+BYTES = {"type": "string", "format": "binary"}
 
 
 class Problem(NamedTuple):
@@ -104,7 +106,8 @@ class Writer:
         self._of_all, self._of_commands = common
         self._server = server.rstrip("/")
         sent = reachable(binding.method.input_type for binding in found)
-        answered = reachable(binding.method.output_type for binding in found)
+        answers = (binding.method.output_type for binding in found)
+        answered = reachable(each for each in answers if each is not HttpBody.DESCRIPTOR)
         types = {**sent, **answered}.values()
         self._examples = Examples(each for each in types if isinstance(each, Descriptor))
         self._samples = Samples(self._examples)
@@ -210,7 +213,7 @@ class Writer:
 
     def _success(self, binding: Binding) -> dict[str, Json]:
         method = binding.method
-        about = self._comments.get(method.output_type.full_name, "") or "Done."
+        about = self._comments.get(method.output_type.full_name, "") or "What was asked for."
         answer: dict[str, Json] = {"description": about, "content": self._content(method)}
         names = ["ETag", "Bayline-Position", "Idempotency-Replayed"]
         if not method_rules(method).command:
@@ -220,6 +223,8 @@ class Writer:
         return answer
 
     def _content(self, method: MethodDescriptor) -> dict[str, Json]:
+        if method.output_type is HttpBody.DESCRIPTOR:
+            return {name: {"schema": BYTES} for name in method_rules(method).media_types}
         schema = self.schemas.answered(method.output_type)
         example = self._examples.answered(method.output_type)
         name = schema.get("$ref", method.output_type.name).rpartition("/")[2]

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 import orjson
 from fastapi import FastAPI
+from google.api.httpbody_pb2 import HttpBody
 from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
@@ -21,6 +22,7 @@ from starlette.types import Receive, Scope, Send
 from kernel.errors import DomainError, Violation
 from transcoding import headers as http
 from transcoding import streams
+from transcoding.bodies import BodyForm
 from transcoding.contract import Binding, bindings
 from transcoding.descriptors import Json, Reflected, method_rules
 from transcoding.encoding import encoder_of
@@ -223,6 +225,8 @@ class Endpoint:
         )
 
     def _form(self, headers: http.Headers) -> streams.Form:
+        if self._method.output_type is HttpBody.DESCRIPTOR:
+            return BodyForm()
         accepted = headers.get(b"accept", b"")
         events = method_rules(self._method).events
         if b"text/event-stream" in accepted or (events and b"ndjson" not in accepted):

@@ -1,7 +1,7 @@
 """Server streams over HTTP: newline-delimited JSON and Server-Sent Events."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
@@ -23,11 +23,22 @@ WAITING = 64
 """Messages that may wait for a slow client before its handler is held."""
 
 
+@dataclass(frozen=True, slots=True)
+class End:
+    """Of a stream, with what broke it, if anything did."""
+
+    error: Exception | None = None
+
+
 class Form(Protocol):
     """How a message, a problem and silence are written."""
 
-    media_type: bytes
     heartbeat: bytes
+    patience: float | None
+
+    def media_type(self, first: Message | End | None) -> bytes:
+        """Of what begins like this; None if nothing came in time."""
+        ...
 
     def frame(self, message: Message) -> bytes: ...
 
@@ -37,11 +48,14 @@ class Form(Protocol):
 class NdjsonForm:
     """A line per message. A stream that fails ends with the line `{"problem": {...}}`."""
 
-    media_type = b"application/x-ndjson"
     heartbeat = b""
+    patience: float | None = PATIENCE_SECONDS
 
     def __init__(self, descriptor: Descriptor) -> None:
         self._encode = encoder_of(descriptor)
+
+    def media_type(self, first: object) -> bytes:
+        return b"application/x-ndjson"
 
     def frame(self, message: Message) -> bytes:
         return orjson.dumps(self._encode(message), option=orjson.OPT_APPEND_NEWLINE)
@@ -53,13 +67,16 @@ class NdjsonForm:
 class EventsForm:
     """`id` is the message's `cursor`, `event` its `type`. A failure is `event: problem`."""
 
-    media_type = b"text/event-stream"
     heartbeat = b": keep-alive\n\n"
+    patience: float | None = PATIENCE_SECONDS
 
     def __init__(self, descriptor: Descriptor) -> None:
         self._encode = encoder_of(descriptor)
         self._has_cursor = "cursor" in descriptor.fields_by_name
         self._has_type = "type" in descriptor.fields_by_name
+
+    def media_type(self, first: object) -> bytes:
+        return b"text/event-stream"
 
     def frame(self, message: Reflected) -> bytes:
         cursor = f"id: {_line(message.cursor)}\n" if self._has_cursor and message.cursor else ""
@@ -72,13 +89,6 @@ class EventsForm:
 
 def _line(value: str) -> str:
     return value.replace("\r", " ").replace("\n", " ")
-
-
-@dataclass(frozen=True, slots=True)
-class End:
-    """Of a stream, with what broke it, if anything did."""
-
-    error: Exception | None = None
 
 
 async def respond(
@@ -129,10 +139,10 @@ async def _write(
     problem: Problem,
     heartbeat: float,
 ) -> None:
-    batch = await _next(arrived, min(PATIENCE_SECONDS, heartbeat))
+    batch = await _next(arrived, form.patience and min(form.patience, heartbeat))
     if batch and isinstance(batch[0], End) and batch[0].error is not None:
         raise batch[0].error
-    await send({"type": "http.response.start", "status": 200, "headers": _headers(form)})
+    await send({"type": "http.response.start", "status": 200, "headers": _headers(form, batch)})
     while not (batch and isinstance(batch[-1], End)):
         frames = b"".join(form.frame(message) for message in batch) or form.heartbeat
         await _send(send, frames, more=True)
@@ -144,7 +154,7 @@ async def _write(
     await _send(send, frames, more=False)
 
 
-async def _next(arrived: asyncio.Queue[Message | End], seconds: float) -> list[Any]:
+async def _next(arrived: asyncio.Queue[Message | End], seconds: float | None) -> list[Any]:
     """What has arrived, in order; nothing after so many seconds of silence."""
     try:
         async with asyncio.timeout(seconds):
@@ -160,9 +170,9 @@ async def _send(send: Send, body: bytes, *, more: bool) -> None:
     await send({"type": "http.response.body", "body": body, "more_body": more})
 
 
-def _headers(form: Form) -> list[tuple[bytes, bytes]]:
+def _headers(form: Form, batch: Sequence[Message | End]) -> list[tuple[bytes, bytes]]:
     return [
-        (b"content-type", form.media_type),
+        (b"content-type", form.media_type(next(iter(batch), None))),
         (b"cache-control", b"no-store"),
         (b"x-accel-buffering", b"no"),
     ]

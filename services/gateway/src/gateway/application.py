@@ -1,14 +1,14 @@
 """The FastAPI application: routes out of the contracts, and what stands around them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.telemetry import TelemetryConfig
-from google.protobuf.descriptor import ServiceDescriptor
+from google.protobuf.descriptor import Descriptor, ServiceDescriptor
 from starlette.types import ASGIApp
 
-from gateway import docs, openapi, problems
+from gateway import asyncapi, docs, openapi, problems
 from gateway.edge import Edge
 from gateway.operations import mount_probes
 from gateway.problems import Problems
@@ -49,6 +49,7 @@ OURS_ALONE: TelemetryConfig = {  # FastAPI's would count twice, and put queries 
 def build(
     settings: Settings,
     services: Mapping[ServiceDescriptor, Handler],
+    records: Iterable[Descriptor],
     probes: Probes,
     ids: IdGenerator,
     *,
@@ -62,7 +63,7 @@ def build(
     mount(app, services, problem=rendered.of_stream)
     mount_probes(app, probes)
     contract = openapi.build(services, entries, settings.login)
-    docs.mount(app, contract, entries, settings.login)
+    docs.mount(app, contract, asyncapi.build(records), entries, settings.login)
     app.add_middleware(
         CORSMiddleware,
         allow_origins=settings.http.cors_origins,

@@ -1,4 +1,4 @@
-"""The API document, and pages to read it: Swagger UI from its package, problems by slug."""
+"""The API documents, and pages to read it: Swagger UI from its package, problems by slug."""
 
 from collections.abc import Mapping
 from importlib.resources import files
@@ -21,17 +21,24 @@ class ProblemNotFound(NotFound):
 
 
 def mount(
-    app: FastAPI, document: Mapping[str, Any], entries: Mapping[str, Entry], login: Login
+    app: FastAPI,
+    document: Mapping[str, Any],
+    events: Mapping[str, Any],
+    entries: Mapping[str, Entry],
+    login: Login,
 ) -> None:
     """Everything is made once, at start; nothing is fetched from elsewhere."""
     assets = {name: (_asset(name), kind) for name, kind in ASSETS.items()}
     assets["start.js"] = (_start(document, login).encode(), "text/javascript")
     assets["oauth2-redirect.js"] = (REDIRECT_SCRIPT.encode(), "text/javascript")
-    raw = orjson.dumps(document)
+    raw, raw_events = orjson.dumps(document), orjson.dumps(events)
     pages = {entry.slug: problems.page(entry) for entry in entries.values()}
 
     async def openapi(_: Request) -> Response:
         return Response(raw, media_type="application/json")
+
+    async def asyncapi(_: Request) -> Response:
+        return Response(raw_events, media_type="application/json")
 
     async def docs(_: Request) -> Response:
         return HTMLResponse(PAGE)
@@ -52,6 +59,7 @@ def mount(
         return HTMLResponse(found)
 
     app.add_route("/openapi.json", openapi)
+    app.add_route("/asyncapi.json", asyncapi)
     app.add_route("/docs", docs)
     app.add_route("/docs/oauth2-redirect.html", redirect)
     app.add_route("/docs/{name}", asset)

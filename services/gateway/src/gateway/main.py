@@ -1,6 +1,7 @@
 """The gateway's parts: contracts in, routes out; identity, problems and streams around them."""
 
 from collections.abc import Mapping
+from itertools import chain
 
 from google.protobuf.descriptor import Descriptor, ServiceDescriptor
 
@@ -66,6 +67,7 @@ async def main(settings: Settings, service: Service) -> None:
             each: Guarded(handler, service.verifier, limiter, policies)
             for each, handler in handlers.items()
         },
+        chain.from_iterable(RECORDS.values()),
         service.probes,
         service.ids,
         traces=service.traces,

@@ -66,11 +66,11 @@ def _body(log: str, kind: str, data: bytes, meta: bytes, stored: bytes) -> bytes
         recorded_at=event.recorded_at,
         correlation_id=metadata.correlation_id,
     )
-    body.data.update(_payload(log, data))
+    body.data.update(payload(log, data))
     return body.SerializeToString()
 
 
-def _payload(log: str, data: bytes) -> dict[str, Any]:
+def payload(log: str, data: bytes) -> dict[str, Any]:
     """The message of the event's case, as protobuf JSON."""
     record = GetMessageClass(Default().FindMessageTypeByName(log)).FromString(data)
     case = record.WhichOneof("event")

@@ -7,6 +7,8 @@ import grpc.aio
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from bayline.event.v1.event_log_service_pb2 import (
+    FoldedStream,
+    FoldTenantRequest,
     GetHeadsRequest,
     Heads,
     ReadTenantRequest,
@@ -63,6 +65,19 @@ class Source:
         try:
             async for event in call:
                 yield event
+        finally:
+            call.cancel()
+
+    async def folded(
+        self, topic: str, tenant: str, until: Sequence[int]
+    ) -> AsyncIterator[FoldedStream]:
+        """Each stream as it was at `until`, by the rules of its service."""
+        request = FoldTenantRequest(log=topic, tenant=tenant, until=until)
+        with acting_for(Errand(tenant)):
+            call = self._log(topic).FoldTenant(request)
+        try:
+            async for stream in call:
+                yield stream
         finally:
             call.cancel()
 

@@ -13,6 +13,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from bayline.event.v1.event_log_service_pb2 import Heads, StoredEvent
 from bayline.event.v1.metadata_pb2 import Metadata as EventMetadata
 from bayline.gateway.v1.gateway_service_pb2 import (
+    ExportStreamRequest,
     ListStreamsResponse,
     Me,
     ReadStreamRequest,
@@ -23,6 +24,7 @@ from bayline.gateway.v1.gateway_service_pb2 import (
 from gateway.identity import caller
 from gateway.live import frames
 from gateway.live.cursor import Cursor
+from gateway.live.exports import Exports
 from gateway.live.hub import Hub, Watcher
 from gateway.live.source import Source
 from gateway.telemetry import delivering
@@ -59,9 +61,11 @@ class Streams:
 
     def stream(
         self, method: MethodDescriptor, request: Message, metadata: Metadata
-    ) -> AsyncIterator[StreamFrame]:
+    ) -> AsyncIterator[Message]:
         if isinstance(request, StreamJobsRequest):
             return self._jobs(request, caller())
+        if isinstance(request, ExportStreamRequest):
+            return Exports(self.source, self.seals).export(request, caller().tenant)
         assert isinstance(request, ReadStreamRequest)
         return self._read(request, caller())
 
@@ -84,7 +88,12 @@ class Streams:
         topics = zip(self.source.topics, heads, strict=True)
         return ListStreamsResponse(
             streams=[
-                StreamTopic(topic=topic, epoch=each.epoch, event_types=_event_types(topic))
+                StreamTopic(
+                    topic=topic,
+                    epoch=each.epoch,
+                    event_types=_event_types(topic),
+                    cursor=Cursor.at(topic, each).sealed(self.seals, who.tenant),
+                )
                 for topic, each in topics
             ]
         )

@@ -1,0 +1,62 @@
+"""Rows of exports: an event, or what a stream folds to, as a line of JSON."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+from google.protobuf.descriptor import Descriptor
+from google.protobuf.descriptor_pool import Default
+from google.protobuf.message_factory import GetMessageClass
+
+from bayline.api.v1 import annotations_pb2
+from bayline.event.v1.event_log_service_pb2 import FoldedStream, StoredEvent
+from bayline.event.v1.metadata_pb2 import Metadata
+from gateway.live import frames
+from gateway.live.columns import NEVER
+from transcoding.encoding import encoder_of
+
+
+def of_event(event: StoredEvent) -> bytes:
+    """As a frame of the stream tells it, without the cursor."""
+    metadata = Metadata.FromString(event.meta)
+    return _line(
+        {
+            "eventId": event.event_id,
+            "type": event.type,
+            "stream": event.stream,
+            "version": event.version,
+            "site": f"sites/{metadata.site}" if metadata.site else "",
+            "actor": metadata.actor,
+            "occurredAt": _json(event.occurred_at),
+            "recordedAt": _json(event.recorded_at),
+            "correlationId": metadata.correlation_id,
+            "data": frames.payload(event.log, event.data),
+        }
+    )
+
+
+def of_stream(resource: Descriptor, folded: FoldedStream) -> bytes:
+    fields = _json(GetMessageClass(resource).FromString(folded.data))
+    return _line(
+        {
+            "stream": folded.stream,
+            "version": folded.version,
+            "changedAt": _json(folded.changed_at),
+            **{name: value for name, value in fields.items() if name not in NEVER},
+        }
+    )
+
+
+def resource_of(topic: str) -> Descriptor:
+    """What a stream of the topic folds to, as its record message says."""
+    record = Default().FindMessageTypeByName(topic)
+    name: str = record.GetOptions().Extensions[annotations_pb2.folds_to]
+    return Default().FindMessageTypeByName(name)
+
+
+def _json(message: Any) -> Any:
+    return encoder_of(message.DESCRIPTOR)(message)
+
+
+def _line(document: Mapping[str, Any]) -> bytes:
+    return orjson.dumps(document, option=orjson.OPT_APPEND_NEWLINE)
