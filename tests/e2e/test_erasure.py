@@ -202,6 +202,10 @@ async def _exports(analyst: Api) -> Any:
     for stream in (await analyst.get("/v1/streams"))["streams"]:
         async for frame in analyst.frames(f"/v1/streams/{stream['topic']}/events"):
             yield json.dumps(frame).encode()
+        path, until = f"/v1/streams/{stream['topic']}/export", stream["cursor"]
+        for as_table in ("false", "true"):
+            async for piece in analyst.body(path, until=until, asTable=as_table):
+                yield piece
 
 
 def _dumps(stack: Stack, backup: Path) -> Iterator[bytes]:

@@ -63,3 +63,13 @@ def test_a_relay_touches_what_it_fetches_and_nothing_when_there_is_nothing(
     assert everything <= 2 * STREAMS * EVENTS
     assert backlog <= 64
     assert touched(es, tail.FETCH, 1000, LOAN_LOG, 0, 10_000) == 0
+
+
+def test_a_page_of_a_table_touches_its_own_rows_and_those_before_them(
+    es: Database, streams: list[UUID]
+) -> None:
+    middle = sorted(streams)[STREAMS // 2]
+
+    page = touched(es, reading.STREAMS, NORTH, middle, NORTH, 10, NORTH)
+
+    assert page <= 2 * 10 * EVENTS + 10

@@ -57,7 +57,7 @@ LOANS = Table(loan_codec(), LOAN, a_bill)
 
 @pytest.fixture
 def reader(relay_pool: Pool) -> LogReader:
-    return LogReader(relay_pool, page=7, page_of_shard=3)
+    return LogReader(relay_pool, page=7, small_page=3)
 
 
 @pytest.fixture

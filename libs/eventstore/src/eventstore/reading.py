@@ -16,9 +16,9 @@ from eventstore.tail import Row
 from kernel.errors import InvalidArgument, NotFound
 
 PAGE = 500
-PAGE_OF_SHARD = 64
+SMALL_PAGE = 64
 BEGINNING = datetime.min.replace(tzinfo=UTC)
-FIRST = UUID(int=0)
+BEFORE_ALL = UUID(int=0)
 
 Vector: TypeAlias = Sequence[int]  # a position for each shard
 
@@ -36,10 +36,15 @@ SELECT e.* FROM unnest(%s::smallint[], %s::bigint[], %s::bigint[]) u(shard, afte
  ORDER BY e.shard, e.pos
 """
 STREAMS = """
-SELECT * FROM es.linked e
- WHERE e.tenant = %s AND (e.stream, e.ver) > (%s, %s) AND e.log = %s
-   AND e.pos <= (%s::bigint[])[e.shard + 1]
- ORDER BY e.stream, e.ver LIMIT %s
+WITH RECURSIVE next(stream, number) AS (
+  (SELECT e.stream, 1 FROM es.event e WHERE e.tenant = %s AND e.stream > %s ORDER BY e.stream LIMIT 1)
+  UNION ALL
+  SELECT after.stream, number + 1 FROM next CROSS JOIN LATERAL (
+    SELECT e.stream FROM es.event e WHERE e.tenant = %s AND e.stream > next.stream
+     ORDER BY e.stream LIMIT 1) after
+   WHERE number < %s)
+SELECT e.* FROM next CROSS JOIN LATERAL (
+  SELECT * FROM es.linked e WHERE e.tenant = %s AND e.stream = next.stream) e
 """
 HEADS = """
 SELECT s.epoch, h.pos, c.pos FROM es.head h JOIN es.relay_cursor c USING (log, shard)
@@ -73,11 +78,11 @@ class LogReader:
         pool: AsyncConnectionPool[AsyncConnection[Any]],
         *,
         page: int = PAGE,
-        page_of_shard: int = PAGE_OF_SHARD,
+        small_page: int = SMALL_PAGE,
     ) -> None:
         self._pool = pool
         self._page = page
-        self._page_of_shard = page_of_shard
+        self._small_page = small_page
 
     async def heads(self, log: str) -> Heads:
         rows = await self._rows(HEADS, log)
@@ -115,27 +120,33 @@ class LogReader:
         The same vectors give the same events, for ever.
         """
         lanes = Lanes(_vector(after) or [0] * SHARDS, _vector(until) or await self._stored(log))
-        wanted = (log, tenant, recorded_from, stream, stream, self._page_of_shard)
+        wanted = (log, tenant, recorded_from, stream, stream, self._small_page)
         while lanes.open:
             dry = lanes.dry()
             for row in await self._rows(TENANT, *lanes.spans(dry), *wanted):
                 lanes.add(Row(*row))
-            lanes.close_short(dry, self._page_of_shard)
+            lanes.close_short(dry, self._small_page)
             for ready in lanes.ready():
                 yield ready
 
     async def streams(self, log: str, tenant: str, until: Vector = ()) -> AsyncIterator[Row]:
-        """Stream by stream, each in the order of its versions, as far as `until`."""
-        last = list(_vector(until) or await self._stored(log))
-        stream, version = FIRST, 0
+        """Stream by stream, each in the order of its versions, as far as `until`.
+
+        A page is so many streams, each found by a look into the index and sorted here: asked
+        for an order, a planner without statistics sorts the whole tenant for each page.
+        """
+        last = _vector(until) or await self._stored(log)
+        after = BEFORE_ALL
         while True:
-            wanted = (tenant, stream, version, log, last, self._page)
+            wanted = (tenant, after, tenant, self._small_page, tenant)
             rows = [Row(*row) for row in await self._rows(STREAMS, *wanted)]
+            rows.sort(key=lambda row: (row.stream, row.ver))
             for row in rows:
-                yield row
-            if len(rows) < self._page:
+                if row.log == log and row.pos <= last[row.shard]:
+                    yield row
+            if not rows:
                 return
-            stream, version = rows[-1].stream, rows[-1].ver
+            after = rows[-1].stream
 
     async def _stored(self, log: str) -> Vector:
         return (await self.heads(log)).stored
