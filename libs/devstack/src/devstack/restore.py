@@ -56,14 +56,20 @@ def restore(
     say = show.silence if as_json else show.step
     stack.start("postgres", say)
     server = stack.parts.environments.postgres
-    if not (erased or none_erased or _knows_who_was_forgotten(server)):
+    kept = stack.parts.home / "erased.json"
+    if not (erased or none_erased or kept.exists() or _knows_who_was_forgotten(server)):
         stack.down(say)
         raise StackFailure(
             "this stack cannot know who was forgotten since the backup was made",
             hint="say it: --erased FILE, as `bayline privacy list --json` printed it there, "
             "or --none-erased",
         )
-    epochs = _replaced(stack, folder, listed + _forgotten(server), say)
+    forgotten = [*listed, *(erasures.written(kept) if kept.exists() else ()), *_forgotten(server)]
+    kept.write_text(
+        json.dumps(erasures.document(forgotten))
+    )  # a restore that is cut off is begun again
+    epochs = _replaced(stack, folder, forgotten, say)
+    kept.unlink()
     if as_json:
         show.json({"taken_at": manifest.taken_at, "events": manifest.events, "epochs": epochs})
     else:
@@ -95,9 +101,7 @@ def _adopt_keys(folder: Path, manifest: Manifest, environments: Environments) ->
         )
 
 
-def _replaced(
-    stack: Stack, folder: Path, forgotten: Sequence[Erasure], say: Say
-) -> dict[str, str]:
+def _replaced(stack: Stack, folder: Path, forgotten: Sequence[Erasure], say: Say) -> dict[str, str]:
     """All databases as in the backup, and the topics empty. Returns the stores' new epochs."""
     server = stack.parts.environments.postgres
     shutil.rmtree(stack.parts.broker().folder, ignore_errors=True)
