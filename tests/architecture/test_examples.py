@@ -4,12 +4,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from google.api import annotations_pb2
+from google.api import annotations_pb2, httpbody_pb2
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.json_format import ParseDict
 from google.protobuf.message_factory import GetMessageClass
 
 from bayline.gateway.v1 import gateway_service_pb2
+from bayline.keyring.v1 import keyring_service_pb2
 from bayline.technician.v1 import technician_service_pb2
 from bayline.vehicle.v1 import vehicle_pb2, vehicle_service_pb2
 from bayline.workshop.v1 import workshop_service_pb2
@@ -20,6 +21,7 @@ from vehicle.domain.values import has_valid_check_digit, parse_vin
 
 CONTRACTS = (
     gateway_service_pb2,
+    keyring_service_pb2,
     technician_service_pb2,
     vehicle_service_pb2,
     workshop_service_pb2,
@@ -30,6 +32,7 @@ ANSWERS: dict[str, Descriptor] = {
     for service in contract.DESCRIPTOR.services_by_name.values()
     for method in service.methods
     if method.GetOptions().HasExtension(annotations_pb2.http)
+    and method.output_type is not httpbody_pb2.HttpBody.DESCRIPTOR
 }
 
 

@@ -44,7 +44,7 @@ WITH RECURSIVE next(stream, number) AS (
      ORDER BY e.stream LIMIT 1) after
    WHERE number < %s)
 SELECT e.* FROM next CROSS JOIN LATERAL (
-  SELECT * FROM es.linked e WHERE e.tenant = %s AND e.stream = next.stream) e
+  SELECT * FROM es.linked e WHERE e.tenant = %s AND e.stream = next.stream ORDER BY e.ver) e
 """
 HEADS = """
 SELECT s.epoch, h.pos, c.pos FROM es.head h JOIN es.relay_cursor c USING (log, shard)
@@ -132,8 +132,9 @@ class LogReader:
     async def streams(self, log: str, tenant: str, until: Vector = ()) -> AsyncIterator[Row]:
         """Stream by stream, each in the order of its versions, as far as `until`.
 
-        A page is so many streams, each found by a look into the index and sorted here: asked
-        for an order, a planner without statistics sorts the whole tenant for each page.
+        A page is so many streams, each found by a look into the index and read by another; the
+        streams are put in order here. Asked for an order of all, or for a plain join, a planner
+        without statistics reads the whole tenant for each page.
         """
         last = _vector(until) or await self._stored(log)
         after = BEFORE_ALL
