@@ -10,6 +10,7 @@ import pytest
 from google.api import annotations_pb2
 from google.protobuf.descriptor import ServiceDescriptor
 
+from bayline.audit.v1 import audit_service_pb2
 from bayline.event.v1 import event_log_service_pb2
 from bayline.gateway.v1 import gateway_service_pb2
 from bayline.keyring.v1 import keyring_service_pb2
@@ -31,9 +32,11 @@ PACKAGES = (
     "vehicle",
     "technician",
     "keyring",
+    "audit",
     "gateway",
 )
 MODULES = (
+    audit_service_pb2,
     event_log_service_pb2,
     gateway_service_pb2,
     keyring_service_pb2,

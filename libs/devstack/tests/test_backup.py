@@ -150,7 +150,7 @@ def test_a_backup_says_what_it_holds(running: Stack, tmp_path: Path) -> None:
     assert manifest["events"]["workshop"] == len(_events(running))
     assert manifest["epochs"]["workshop"] == _epoch(running)
     assert set(manifest["files"]) == {
-        f"{name}.dump" for name in ("workshop", "vehicle", "technician", "keyring")
+        f"{name}.dump" for name in ("workshop", "vehicle", "technician", "audit", "keyring")
     }
 
 
@@ -177,7 +177,7 @@ def test_no_consumer_is_ahead_of_its_store_in_a_backup(running: Stack) -> None:
 
     _forget(running, name)
     with one_instant(_server(running)) as connections:
-        assert set(connections) == {"workshop", "vehicle", "technician", "keyring"}
+        assert set(connections) == {"workshop", "vehicle", "technician", "audit", "keyring"}
 
 
 def test_lag_counts_what_a_consumer_has_not_read(running: Stack) -> None:

@@ -9,7 +9,7 @@ from devstack.environments import Environments
 from devstack.secrets import Secrets
 from devstack.stack import Stack
 from devstack.topology import Service
-from runtime.settings import EventSourcedSettings, ServiceSettings
+from runtime.settings import EventSourcedSettings, ServiceSettings, StoringSettings
 
 
 def test_no_two_parts_want_the_same_port(tmp_path: Path) -> None:
@@ -44,7 +44,7 @@ def test_a_service_finds_all_its_settings(
     for name, value in Environments(Secrets(tmp_path / "secrets.json")).of(service).items():
         monkeypatch.setenv(name, value)
 
-    kind = EventSourcedSettings if service.event_sourced else ServiceSettings
+    kind = _kind(service)
     settings = _with_prefix(kind, service.prefix)()
 
     assert set(settings.peers) == set(service.peers)
@@ -61,6 +61,12 @@ def test_what_the_caller_sets_for_a_service_wins(
 
     assert given["WORKSHOP__TELEMETRY__SAMPLING_RATIO"] == "1"
     assert "VEHICLE__TELEMETRY__SAMPLING_RATIO" not in given
+
+
+def _kind(service: Service) -> type[ServiceSettings]:
+    if service.event_sourced:
+        return EventSourcedSettings
+    return StoringSettings if service.stores else ServiceSettings
 
 
 def _with_prefix(kind: type[ServiceSettings], prefix: str) -> type[ServiceSettings]:

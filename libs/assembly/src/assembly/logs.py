@@ -30,7 +30,7 @@ class PeerLog:
         epoch = UUID((await self.heads(log)).epoch)
         request = pb.ReadShardRequest(log=log, shard=shard, from_pos=from_pos, to_pos=to_pos)
         async for stored in self._stub.ReadShard(request):
-            yield envelope_from(_row(stored, epoch))
+            yield envelope_from(row_of(stored, epoch))
 
     async def heads(self, log: str) -> Heads:
         found = await self._stub.GetHeads(pb.GetHeadsRequest(log=log))
@@ -89,7 +89,8 @@ class PeerArrivals:
         return await covered(self.pool, found.consumer, places, deadline)
 
 
-def _row(stored: pb.StoredEvent, epoch: UUID) -> Row:
+def row_of(stored: pb.StoredEvent, epoch: UUID) -> Row:
+    """As the store has it; what came with it says nothing of the epoch."""
     return Row(
         log=stored.log,
         shard=stored.shard,

@@ -73,11 +73,14 @@ class Right:
 def rights_of(service: Service, prefix: str = "") -> Iterator[Right]:
     """It publishes its own logs, reads those of its peers too, and parks what it cannot read.
 
+    The audit parks nothing, and publishes what it signs.
+
     With a prefix the topics of a test, whose broker others use as well.
     """
     own = [log for log in topology.logs() if topology.owner_of(log) == service.name]
     read = [log for log in topology.logs() if topology.owner_of(log) in service.peers] + own
     writes = [*own, *map(dlq_of, read)] if service.event_sourced else []
+    writes += [topology.CHECKPOINTS] if service is topology.AUDIT else []
     for topic in read:
         yield Right(service.name, Operation.READ, Resource.TOPIC, prefix + topic)
     for topic in writes:

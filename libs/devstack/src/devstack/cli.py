@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from devstack import (
+    audit,
     backup,
     consumers,
     demo,
@@ -115,6 +116,7 @@ app.command()(topics.topics)
 app.command()(explain.explain)
 app.command()(backup.backup)
 app.command()(restore.restore)
+app.add_typer(audit.app, name="audit")
 app.add_typer(dlq.app, name="dlq")
 app.add_typer(privacy.app, name="privacy")
 app.add_typer(projections.app, name="projections")

@@ -44,7 +44,7 @@ class Parts:
 
     def phases(self) -> tuple[tuple[Component, ...], ...]:
         """In order; those of one phase may start at the same time."""
-        behind = tuple(map(self._service, topology.EVENT_SOURCED))
+        behind = tuple(map(self._service, topology.STORING))
         return (self._postgres(), self._kafka(), self._issuer()), behind, (self._gateway(),)
 
     def all(self) -> tuple[Component, ...]:
@@ -52,6 +52,10 @@ class Parts:
 
     def log(self, name: str) -> Path:
         return self.home / "log" / f"{name}.log"
+
+    def anchor(self) -> Path:
+        """Checkpoints of the audit log, apart from the database that holds it."""
+        return self.home / "audit" / "checkpoints.ndjson"
 
     def cluster(self) -> Cluster:
         server = self.environments.postgres
@@ -103,7 +107,7 @@ class Parts:
 
     def _databases(self) -> list[str]:
         server = self.environments.postgres
-        names = [service.name for service in topology.EVENT_SOURCED]
+        names = [service.name for service in topology.STORING]
         for name in names:
             databases.prepare(server, name, self.environments.passwords(name))
         databases.admit(server, topology.KEYRING.name, self.environments.keyring_users())
@@ -132,7 +136,7 @@ class Parts:
     def _topics(self) -> list[str]:
         rights = [right for each in topology.SERVICES for right in accounts.rights_of(each)]
         self.broker().admit(self.environments.kafka_passwords(), rights)
-        asyncio.run(ensure_topics(self.environments.kafka, topology.logs()))
+        asyncio.run(ensure_topics(self.environments.kafka, topology.topics()))
         return []
 
     def _issuer(self) -> Component:
@@ -163,8 +167,14 @@ class Parts:
             service.name,
             (sys.executable, "-m", service.name),
             log=self.log(service.name),
-            env=self.environments.of(service),
+            env=self._places(service) | self.environments.of(service),
         )
+
+    def _places(self, service: Service) -> dict[str, str]:
+        """Where in the home folder a service keeps what stands outside of its database."""
+        if service is not topology.AUDIT:
+            return {}
+        return {"AUDIT__ANCHOR_FILE": str(self.anchor())}
 
     def _process(
         self, program: Program, ports: tuple[int, ...], health: int, address: str, what: str

@@ -79,19 +79,24 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Stores:
-    """A connection to the database of each event-sourced service that has its schema."""
+    """A connection to each service's database that has its schema."""
 
     connections: Mapping[str, Connection] = field(default_factory=dict)
 
     def heads(self) -> Positions:
-        found = (connection.execute(HEADS) for connection in self.connections.values())
+        found = (connection.execute(HEADS) for connection in self.kept().values())
         return {(log, shard): pos for rows in found for log, shard, pos in rows}
+
+    def kept(self) -> Mapping[str, Connection]:
+        """Of those only the ones with an event store."""
+        names = {service.name for service in topology.EVENT_SOURCED}
+        return {name: found for name, found in self.connections.items() if name in names}
 
     def oldest(self, behind: Mapping[Shard, int]) -> datetime | None:
         """When the first event after each of these positions was recorded; the earliest of all."""
         times = [
             time
-            for service, connection in self.connections.items()
+            for service, connection in self.kept().items()
             if (time := _oldest(connection, _of_service(service, behind))) is not None
         ]
         return min(times, default=None)
@@ -102,13 +107,14 @@ def stores(server: Server) -> Iterator[Stores]:
     """As superuser of the local stack. Services that were never migrated are left out."""
     with ExitStack() as open_ones:
         connections = {}
-        for service in topology.EVENT_SOURCED:
+        for service in topology.STORING:
             try:
                 connection = open_ones.enter_context(
                     psycopg.connect(server.dsn(service.name), autocommit=True, connect_timeout=3)
                 )
                 connection.execute(STATUS)
-                connection.execute(HEADS)
+                if service.event_sourced:
+                    connection.execute(HEADS)
             except UndefinedTable:
                 continue
             except psycopg.OperationalError as error:
@@ -123,9 +129,10 @@ def stores(server: Server) -> Iterator[Stores]:
 def progress(of: Stores) -> list[Progress]:
     heads = of.heads()
     lines = []
-    for service, connection in of.connections.items():
+    for service, connection in of.kept().items():
         relayed = {(log, shard): pos for log, shard, pos in connection.execute(RELAYED)}
         lines.append(_measured(Progress(f"{service}.relay", service), relayed, heads, of))
+    for service, connection in of.connections.items():
         lines.extend(_consumers(service, connection, heads, of))
         lines.extend(_dead_letters(service, connection))
     return lines

@@ -15,6 +15,8 @@ from devstack.postgres import Server
 from devstack.secrets import Secrets
 from devstack.topology import Service
 
+LOG_NAME = "audit.bayline.local"  # of the key that signs checkpoints
+
 
 @dataclass(frozen=True, slots=True)
 class Environments:
@@ -52,10 +54,11 @@ class Environments:
     def of(self, service: Service) -> dict[str, str]:
         """What the service's settings read; the caller's own variables of that name win."""
         settings = self._common(service)
+        settings |= self._storing(service) if service.stores else self._gateway(service)
         if service.event_sourced:
-            settings |= self._event_sourced(service)
-        else:
-            settings |= self._gateway(service)
+            settings |= self._keyring(service)
+        if service is topology.AUDIT:
+            settings |= {"SIGNING__NAME": LOG_NAME, "SIGNING__KEY": self.secrets.key("audit")}
         named = {service.prefix + name: value for name, value in settings.items()}
         return named | {"PYTHONUNBUFFERED": "1"} | dict(environment(service.prefix))
 
@@ -105,7 +108,7 @@ class Environments:
             "TELEMETRY__LOGS": "columns",
         }
 
-    def _event_sourced(self, service: Service) -> dict[str, str]:
+    def _storing(self, service: Service) -> dict[str, str]:
         server, passwords = self.postgres, self.passwords(service.name)
         dsns = {
             f"DATABASE__{role.upper()}_DSN": server.dsn(
@@ -114,12 +117,15 @@ class Environments:
             for role in LOGINS
         }
         return dsns | {
-            "KEYRING__DSN": server.dsn(
-                topology.KEYRING.name, user=f"{service.name}_app", password=passwords["app"]
-            ),
-            "KEYRING__KEK": self.secrets.key("kek"),
             "GRPC__PORT": str(service.port + self.offset),
             "FINGERPRINT_KEY": self.secrets.key(f"fingerprint/{service.name}"),
+        }
+
+    def _keyring(self, service: Service) -> dict[str, str]:
+        user, password = f"{service.name}_app", self.passwords(service.name)["app"]
+        return {
+            "KEYRING__DSN": self.postgres.dsn(topology.KEYRING.name, user=user, password=password),
+            "KEYRING__KEK": self.secrets.key("kek"),
         }
 
     def _gateway(self, service: Service) -> dict[str, str]:

@@ -16,11 +16,11 @@ from devstack.erasures import Erasure
 from devstack.failure import StackFailure
 from devstack.postgres import Server, binary
 from devstack.processes import run
-from devstack.snapshots import STORES
+from devstack.snapshots import DATABASES, STORES
 from devstack.stack import Say, Stack
+from kernel.clock import SystemClock
 
-PUBLISHED_ANEW = """
-UPDATE es.relay_cursor SET pos = 0;
+READ_ANEW = """
 UPDATE consumer.cursor SET kafka_offset = -1;
 UPDATE consumer.parked SET relayed_at = NULL"""
 
@@ -105,13 +105,16 @@ def _replaced(stack: Stack, folder: Path, forgotten: Sequence[Erasure], say: Say
     """All databases as in the backup, and the topics empty. Returns the stores' new epochs."""
     server = stack.parts.environments.postgres
     shutil.rmtree(stack.parts.broker().folder, ignore_errors=True)
-    for database in STORES:
+    for database in DATABASES:
         _replace(stack.parts.environments, folder, database)
         say(database, "restored")
+    _lay_aside(stack.parts.anchor(), say)
     stack.start("postgres", say)
     with psycopg.connect(server.dsn(topology.KEYRING.name)) as keyring:
         for erasure in erasures.apply(keyring, forgotten):
             say(topology.KEYRING.name, f"{erasure.subject} is forgotten again")
+    for service in topology.STORING:
+        _forget_topics(server, service.name)
     return {service: _renewed(server, service) for service in STORES}
 
 
@@ -142,12 +145,26 @@ def _replace(environments: Environments, folder: Path, database: str) -> None:
         raise StackFailure(f"pg_restore of {database} failed: {done.stderr.strip()}")
 
 
-def _renewed(server: Server, service: str) -> str:
-    """A new epoch. The topics are empty: whoever knows a place in them forgets it.
+def _lay_aside(anchor: Path, say: Say) -> None:
+    """Checkpoints of what is replaced now: kept, and no longer those of the log that is."""
+    if anchor.exists():
+        kept = anchor.with_name(f"before-restore-{SystemClock().now():%Y%m%dT%H%M%SZ}.ndjson")
+        anchor.rename(kept)
+        say("audit", f"the checkpoints signed so far are now in {kept}")
+
+
+def _forget_topics(server: Server, service: str) -> None:
+    """They are empty: whoever knows a place in them forgets it.
 
     So each consumer meets the new epoch as soon as it runs, and not at some later event.
     """
     with psycopg.connect(server.dsn(service)) as connection:
-        connection.execute(PUBLISHED_ANEW)
+        connection.execute(READ_ANEW)
+
+
+def _renewed(server: Server, service: str) -> str:
+    """A new epoch, and a relay that begins at the first event again."""
+    with psycopg.connect(server.dsn(service)) as connection:
+        connection.execute("UPDATE es.relay_cursor SET pos = 0")
         row = connection.execute("SELECT es.next_epoch()").fetchone()
     return str(row[0]) if row else ""

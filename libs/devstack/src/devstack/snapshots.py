@@ -14,9 +14,10 @@ ATTEMPTS = 20
 HEADS = "SELECT log, shard, pos FROM es.head"
 CURSORS = "SELECT log, shard, max(pos) FROM consumer.cursor GROUP BY log, shard"
 
-STORES = tuple(  # the keyring last
+STORES = tuple(service.name for service in topology.EVENT_SOURCED)
+DATABASES = tuple(  # the keyring last
     sorted(
-        (service.name for service in topology.EVENT_SOURCED),
+        (service.name for service in topology.STORING),
         key=lambda name: name == topology.KEYRING.name,
     )
 )
@@ -32,7 +33,9 @@ def one_instant(server: Server) -> Iterator[Mapping[str, Connection]]:
     """
     for _ in range(ATTEMPTS):
         with ExitStack() as opened:
-            connections = {name: opened.enter_context(_snapshot(server, name)) for name in STORES}
+            connections = {
+                name: opened.enter_context(_snapshot(server, name)) for name in DATABASES
+            }
             if _nobody_is_ahead(connections):
                 yield connections
                 return
@@ -60,6 +63,6 @@ def _nobody_is_ahead(connections: Mapping[str, Connection]) -> bool:
     }
     return all(
         pos <= heads.get((log, shard), 0)
-        for name in STORES
+        for name in DATABASES
         for log, shard, pos in connections[name].execute(CURSORS)
     )

@@ -1,15 +1,15 @@
 """The one table of what runs: processes, ports, databases, topics. All else is derived from it."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
 
-from google.protobuf.descriptor_pb2 import FileDescriptorSet
+from assembly.topics import logs, owner_of
+
+__all__ = ["logs", "owner_of"]
 
 AUDIENCE = "bayline"
 WEB_CLIENT = "bayline-web"
 PARTITIONS = 16
+CHECKPOINTS = "bayline.audit.v1.Checkpoint"
 LOCAL_ORIGINS = tuple(  # where a frontend under development is usually served
     f"http://{host}:{port}" for host in ("localhost", "127.0.0.1") for port in (3000, 4173, 5173)
 )
@@ -22,13 +22,17 @@ CONTROLLER_PORT = 8093
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A process of ours, `python -m <name>`. `port` is what its callers use."""
+    """A process of ours, `python -m <name>`. `port` is what its callers use.
+
+    `stores`: it has a database; `event_sourced`: there is an event log in it.
+    """
 
     name: str
     port: int
     admin_port: int
     peers: tuple[str, ...] = ()
     event_sourced: bool = True
+    stores: bool = True
     what: str = "gRPC"
 
     @property
@@ -44,16 +48,21 @@ WORKSHOP = Service("workshop", 8101, 8201, peers=("vehicle", "technician", "keyr
 VEHICLE = Service("vehicle", 8102, 8202, peers=("workshop",))
 TECHNICIAN = Service("technician", 8103, 8203, peers=("workshop", "keyring"))
 KEYRING = Service("keyring", 8109, 8209)
+AUDIT = Service(
+    "audit", 8104, 8204, peers=("workshop", "vehicle", "technician", "keyring"), event_sourced=False
+)
 GATEWAY = Service(
     "gateway",
     8080,
     8200,
-    peers=("workshop", "vehicle", "technician", "keyring"),
+    peers=("workshop", "vehicle", "technician", "keyring", "audit"),
     event_sourced=False,
+    stores=False,
     what="REST, /docs",
 )
 
-SERVICES = (WORKSHOP, VEHICLE, TECHNICIAN, KEYRING, GATEWAY)
+SERVICES = (WORKSHOP, VEHICLE, TECHNICIAN, KEYRING, AUDIT, GATEWAY)
+STORING = tuple(service for service in SERVICES if service.stores)
 EVENT_SOURCED = tuple(service for service in SERVICES if service.event_sourced)
 
 
@@ -61,22 +70,6 @@ def service(name: str) -> Service:
     return next(service for service in SERVICES if service.name == name)
 
 
-@cache
-def logs() -> tuple[str, ...]:
-    """Every event log, and so every topic: the messages that hold one `event` out of several."""
-    described = FileDescriptorSet.FromString(
-        files("bayline").joinpath("descriptors.binpb").read_bytes()
-    )
-    return tuple(sorted(_record_messages(described)))
-
-
-def _record_messages(described: FileDescriptorSet) -> Iterator[str]:
-    for file in described.file:
-        for message in file.message_type:
-            if any(oneof.name == "event" for oneof in message.oneof_decl):
-                yield f"{file.package}.{message.name}"
-
-
-def owner_of(log: str) -> str:
-    """The service whose database holds the log: `bayline.workshop.v1.JobEvent` -> workshop."""
-    return log.split(".")[1]
+def topics() -> tuple[str, ...]:
+    """Every log, and the checkpoints that prove them."""
+    return (*logs(), CHECKPOINTS)

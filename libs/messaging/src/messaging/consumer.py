@@ -31,7 +31,7 @@ from messaging.cursor import (
     shards_of,
     sort,
 )
-from messaging.effects import Effects
+from messaging.effects import Effects, Unparked
 from messaging.envelope import Envelope
 from messaging.kafka import KafkaSettings, connection
 from messaging.parking import Projection
@@ -59,7 +59,8 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
 
     Kafka's offsets are hints. What counts is the cursor of each shard, moved in the transaction
     of the effect: a position is applied when it is the next, skipped when it is behind, and a gap
-    is filled from the store. Any number of processes may run the same consumer.
+    is filled from the store. Any number of processes may run the same consumer. With `parks` false
+    nothing is ever parked: what cannot be applied stops it.
     """
 
     def __init__(
@@ -73,12 +74,14 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         backfill: Backfill,
         pace: float = 0.0,
         clock: Clock | None = None,
+        parks: bool = True,
+        most: int = MOST_RECORDS,
     ) -> None:
         """`pace`: seconds between batches, where nobody waits for what comes of them."""
         self._settings, self._pool, self._name, self._topics = settings, pool, name, topics
         self._projection = projection
         self._clock = clock or SystemClock()
-        self._effects = Effects(pool, name, projection, self._clock)
+        self._effects = (Effects if parks else Unparked)(pool, name, projection, self._clock)
         self._retries = Retries(pool, name, projection)
         self._backfill, self._pace = backfill, pace
         self._stopped = asyncio.Event()
@@ -87,7 +90,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         self._placed: set[TopicPartition] = set()
         self._held: dict[TopicPartition, float] = {}
         self._backoffs: dict[TopicPartition, Backoff] = {}
-        self._most = MOST_RECORDS
+        self._most = self._most_ever = most
         self._newest: datetime | None = None
         for topic in topics:
             UNPUBLISHED.set(0, {"bayline.log": topic})  # until something is parked
@@ -241,7 +244,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
             self._cursors[place] = new
             self._backoffs.pop(new.partition, None)
         if batch.steps:
-            self._most = min(MOST_RECORDS, self._most * 2)
+            self._most = min(self._most_ever, self._most * 2)
             self._newest = batch.steps[-1].envelope.recorded_at
 
     async def _fill(self, kafka: AIOKafkaConsumer, gap: Gap) -> None:

@@ -5,7 +5,16 @@ from collections.abc import Sequence
 import structlog
 
 from kernel.clock import Clock, SystemClock
-from messaging.cursor import Batch, Displaced, Pool, Step, Transaction, advancing, transaction
+from messaging.cursor import (
+    Batch,
+    Displaced,
+    Diverged,
+    Pool,
+    Step,
+    Transaction,
+    advancing,
+    transaction,
+)
 from messaging.envelope import Envelope
 from messaging.failpoint import hit
 from messaging.generations import aim, schemas_of
@@ -144,3 +153,34 @@ class Effects:
         now = self._clock.now()
         for envelope in envelopes:
             DELAY.record(max(0.0, (now - envelope.recorded_at).total_seconds()), self._labels)
+
+
+class Unparked(Effects):
+    """All of a batch or nothing: what cannot be applied stops the consumer, and nothing is parked.
+
+    A record that no relay published halts it, as an event of another chain does. Once a person
+    has looked and resumed it, it goes on from the store, past that record.
+    """
+
+    async def apply(self, batch: Batch) -> None:
+        for record, why in batch.strange:
+            where = f"{record.topic}, partition {record.partition}, offset {record.offset}"
+            raise Diverged(
+                f"{why}, at {where}", log=record.topic, epoch=_epoch(batch, record.topic)
+            )
+        if not batch.moves:
+            return
+        with consuming(self._name, [step.envelope for step in batch.steps]):
+            await self._together(batch)
+        self._report([step.envelope for step in batch.steps])
+        announce(self._name)
+
+    async def _project(self, tx: Transaction, steps: Sequence[Step]) -> None:
+        if steps:
+            events = [(step.envelope, self._projection.decode(step.envelope)) for step in steps]
+            await self._projection.apply(tx, events)
+
+
+def _epoch(batch: Batch, log: str) -> str:
+    """As far as it is known."""
+    return next((new.epoch for _, new in batch.moves.values() if new.log == log), "")

@@ -2,7 +2,7 @@
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Protocol
@@ -92,6 +92,7 @@ class Envelope:
     correlation_id: str = ""
     causation_id: str = ""
     traceparent: str = ""
+    headers: Headers = field(default=(), compare=False, repr=False)  # as they came; none of a store
 
     @property
     def key(self) -> str:
@@ -184,7 +185,7 @@ def headers_of(envelope: Envelope) -> list[tuple[str, bytes]]:
 def envelope_of(record: Record) -> Envelope:
     """Raises `Undecodable` for a record that no relay of ours can have published."""
     try:
-        envelope = _read(record.topic, dict(record.headers), record.value)
+        envelope = _read(record.topic, record.headers, record.value)
     except (KeyError, ValueError, TypeError) as error:
         raise Undecodable(f"not one of our records: {error!r}") from error
     if envelope.partition != record.partition:
@@ -192,9 +193,10 @@ def envelope_of(record: Record) -> Envelope:
     return envelope
 
 
-def _read(topic: str, headers: dict[str, bytes], value: bytes | None) -> Envelope:
+def _read(topic: str, came: Headers, value: bytes | None) -> Envelope:
     if value is None:
         raise ValueError("no value")
+    headers = dict(came)
 
     def text(name: str) -> str:
         return headers[name].decode()
@@ -222,6 +224,7 @@ def _read(topic: str, headers: dict[str, bytes], value: bytes | None) -> Envelop
         correlation_id=text_if_any("ce_correlationid"),
         causation_id=text_if_any("ce_causationid"),
         traceparent=text_if_any("traceparent"),
+        headers=came,
     )
 
 

@@ -21,7 +21,10 @@ CREATE TABLE IF NOT EXISTS migration.applied (
   PRIMARY KEY (package, file));
 """
 EVENT_SOURCED = ("eventstore/migrations", "messaging/migrations")
-BEFORE: Mapping[str, Sequence[str]] = {"keyring": ("eventstore/keyring_migrations",)}
+FOLDERS: Mapping[str, Sequence[str]] = {
+    "audit": ("messaging/migrations", "audit/migrations"),
+    "keyring": (*EVENT_SOURCED, "eventstore/keyring_migrations", "keyring/migrations"),
+}
 
 
 class MigrationRefused(Exception):
@@ -41,7 +44,7 @@ class Migration:
 
 def folders_of(service: str) -> Sequence[str]:
     """`package/folder` of each set of migrations, in the order of their dependence."""
-    return (*EVENT_SOURCED, *BEFORE.get(service, ()), f"{service}/migrations")
+    return FOLDERS.get(service, (*EVENT_SOURCED, f"{service}/migrations"))
 
 
 def migrate(

@@ -26,7 +26,7 @@ from runtime.grpc import Add, Server, Servicer, channel
 from runtime.identity import TokenVerifier, fetch_by
 from runtime.policy import Policies
 from runtime.positions import Seals
-from runtime.settings import EventSourcedSettings, ServiceSettings, SettingsT, load
+from runtime.settings import ServiceSettings, SettingsT, StoringSettings, load
 from runtime.telemetry import Telemetry
 from runtime.usage import LoopLag
 from runtime.workload import WorkloadTokens
@@ -133,7 +133,7 @@ class Service:
 
     @cached_property
     def _calls(self) -> Calls:
-        assert isinstance(self.settings, EventSourcedSettings)
+        assert isinstance(self.settings, StoringSettings)
         key = self.settings.fingerprint_key.get_secret_value()
         means = Means(self.clock, self.seals, key)
         return Calls(self.name, self.verifier, self.policies, means, self.ids, traces=self.traces)
@@ -159,7 +159,7 @@ class Service:
         log.info("service_started", port=self.port, admin_port=self.admin_port)
 
     async def _start_grpc(self) -> None:
-        assert isinstance(self.settings, EventSourcedSettings)
+        assert isinstance(self.settings, StoringSettings)
         self.policies.check_names(method.action for method in self._calls.methods.values())
         self.port = await self._grpc.start(self.settings.grpc)
 

@@ -135,14 +135,19 @@ class ServiceSettings(BaseSettings):
         return str(cls.model_config.get("env_prefix", "")).rstrip("_").lower()
 
 
-class EventSourcedSettings(ServiceSettings):
-    """What a service with a log of its own needs besides."""
+class StoringSettings(ServiceSettings):
+    """What a service with a database of its own needs besides."""
 
     database: Database
-    keyring: Keyring
     kafka: Kafka
     grpc: Grpc
     fingerprint_key: Key
+
+
+class EventSourcedSettings(StoringSettings):
+    """What a service with a log of its own needs besides."""
+
+    keyring: Keyring
 
 
 def load(settings: type[SettingsT]) -> SettingsT:

@@ -23,11 +23,12 @@ from messaging.parking import Projection
 from messaging.status import register
 from runtime.migrate import migrate
 from runtime.service import Service, Task
-from runtime.settings import EventSourcedSettings
+from runtime.settings import EventSourcedSettings, StoringSettings
 from testkit.servers import PASSWORD
 from testkit.tokens import Issuer
 
-SettingsT = TypeVar("SettingsT", bound=EventSourcedSettings)
+SettingsT = TypeVar("SettingsT", bound=StoringSettings)
+SourcedT = TypeVar("SourcedT", bound=EventSourcedSettings)
 M = TypeVar("M", bound=Message)
 
 KEY = base64.b64encode(bytes(range(32))).decode()
@@ -63,14 +64,14 @@ def prepared(server: Server, database: Database, keyring: Database) -> None:
 
 
 def settings_for(
-    kind: type[SettingsT],
+    kind: type[SourcedT],
     server: Server,
     database: Database,
     keyring: Database,
     issuer: Issuer,
     jwks_url: str,
     peers: Sequence[str] = (),
-) -> SettingsT:
+) -> SourcedT:
     """Free ports; peers that nobody answers for."""
     user = f"{database.service}_app"
     identity = issuer.settings(jwks_url)

@@ -5,6 +5,7 @@ from itertools import chain
 
 from google.protobuf.descriptor import Descriptor, ServiceDescriptor
 
+from bayline.audit.v1 import audit_service_pb2
 from bayline.gateway.v1 import gateway_service_pb2
 from bayline.keyring.v1 import keyring_service_pb2, subject_pb2
 from bayline.technician.v1 import technician_pb2, technician_service_pb2
@@ -27,6 +28,7 @@ PEERS: Mapping[str, ServiceDescriptor] = {
     "vehicle": vehicle_service_pb2.DESCRIPTOR.services_by_name["VehicleService"],
     "technician": technician_service_pb2.DESCRIPTOR.services_by_name["TechnicianService"],
     "keyring": keyring_service_pb2.DESCRIPTOR.services_by_name["KeyringService"],
+    "audit": audit_service_pb2.DESCRIPTOR.services_by_name["AuditService"],
 }
 OWN: ServiceDescriptor = gateway_service_pb2.DESCRIPTOR.services_by_name["GatewayService"]
 RECORDS: Mapping[str, tuple[Descriptor, ...]] = {
@@ -50,7 +52,7 @@ async def main(settings: Settings, service: Service) -> None:
     )
     channels = {
         record.full_name: channel
-        for name in PEERS
+        for name in RECORDS
         for channel in [service.peer(name)]
         for record in RECORDS[name]
     }

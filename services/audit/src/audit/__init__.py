@@ -1,0 +1,1 @@
+"""The audit service: a transparency log of every event, which nobody can rewrite unseen."""

@@ -1,0 +1,1 @@
+"""Where the log meets Kafka, PostgreSQL, keys and files."""

@@ -1,0 +1,48 @@
+"""The notary at work: every second it signs what is new; trouble is waited out, a damaged log told."""
+
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+import structlog
+
+from audit.application.notary import Notary
+from messaging.trouble import passing
+
+PERIOD_SECONDS = 1.0
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class Signing:
+    notary: Notary
+    _stopped: asyncio.Event = field(default_factory=asyncio.Event)
+    _told: dict[str, str] = field(default_factory=dict)
+
+    def stop(self) -> None:
+        self._stopped.set()
+
+    async def run(self) -> None:
+        while not self._stopped.is_set():
+            try:
+                await self.notary.sign()
+                await self.notary.anchor()
+            except Exception as error:
+                if not (passing(error) or isinstance(error, OSError)):
+                    raise
+                log.warning("checkpoint_held_up", error=repr(error))
+            self._tell()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(PERIOD_SECONDS):
+                    await self._stopped.wait()
+
+    async def complaint(self) -> str:
+        """Why a log gets no checkpoint any more; empty while all do."""
+        return "; ".join(f"the log of {tenant}: {why}" for tenant, why in self._told.items())
+
+    def _tell(self) -> None:
+        refused = dict(self.notary.refused)
+        for tenant in refused.keys() - self._told.keys():
+            log.error("log_damaged", tenant=tenant, reason=refused[tenant])
+        self._told = refused

@@ -1,0 +1,1 @@
+"""What is done with the log: sequencing, signing, proving, verifying."""

@@ -1,0 +1,19 @@
+"""What is wrong with a log, or with what somebody asks of it."""
+
+from kernel.errors import InvalidArgument, NotFound
+
+
+class LogDamaged(Exception):
+    """Hashes are gone that were there: `bayline audit verify` says which."""
+
+
+class CheckpointNotSigned(NotFound):
+    """Nothing of this tenant is proved yet."""
+
+
+class AuditRecordNotFound(NotFound):
+    """No checkpoint covers such a record: there is none, or it came within the last second."""
+
+
+class SizeBeyondLog(InvalidArgument):
+    """The log never was that long: such a checkpoint is of another log, or of one that was cut."""

@@ -1,0 +1,57 @@
+"""The parts of the audit service, and how they are put together."""
+
+from assembly.logs import Logs, PeerLog
+from assembly.topics import logs, owner_of
+from audit.adapters.anchors import FileAnchor, TopicAnchor
+from audit.adapters.grpc import AuditServicer
+from audit.adapters.keys import Ed25519Signer
+from audit.adapters.ledger import PostgresLedger
+from audit.adapters.postgres import PostgresLog
+from audit.adapters.sequencer import Sequencer
+from audit.adapters.signing import Signing
+from audit.application.notary import Notary
+from audit.application.queries import Proofs
+from audit.settings import Settings
+from bayline.audit.v1.audit_service_pb2_grpc import add_AuditServiceServicer_to_server
+from messaging.consumer import Consumer
+from runtime.database import Pool
+from runtime.service import Service
+
+MOST_RECORDS = 2_000  # in one transaction
+
+
+async def main(settings: Settings, service: Service) -> None:
+    app = await service.pool(settings.database.app_dsn, "database")
+    projector = await service.pool(settings.database.projector_dsn, "log")
+    signer = Ed25519Signer(settings.signing.name, settings.signing.key.get_secret_value())
+    service.run(_consumer(settings, service, projector))
+    signing = Signing(await _notary(settings, service, projector, signer))
+    service.run(signing)
+    service.ready("checkpoints", signing.complaint)
+    service.grpc(
+        add_AuditServiceServicer_to_server,
+        AuditServicer(Proofs(PostgresLog(app)), signer.verifier(), service.policies),
+    )
+
+
+def _consumer(settings: Settings, service: Service, projector: Pool) -> Consumer:
+    """Of every log there is; nothing is ever parked."""
+    peers = {owner: PeerLog(service.peer(owner)) for owner in {owner_of(log) for log in logs()}}
+    return Consumer(
+        settings.kafka,
+        projector,
+        name=Sequencer.name,
+        topics=logs(),
+        projection=Sequencer(),
+        backfill=Logs({log: peers[owner_of(log)] for log in logs()}),
+        parks=False,
+        most=MOST_RECORDS,
+    )
+
+
+async def _notary(
+    settings: Settings, service: Service, projector: Pool, signer: Ed25519Signer
+) -> Notary:
+    file = FileAnchor.read(settings.anchor_file, signer.verifier(), service.clock)
+    topic = await service.enter(TopicAnchor(settings.kafka, service.clock))
+    return Notary(PostgresLedger(projector, signer.name), signer, file, [topic])
