@@ -131,6 +131,7 @@ def test_every_event_ever_released_is_in_the_golden_corpus(service: str) -> None
     golden = ROOT / "services" / service / "tests"
     kept = {path.name.partition(".")[0] for path in golden.rglob("golden/**/*.bin")}
 
+    import_module(f"{service}.adapters.codec")  # declares them
     topology = import_module("devstack.topology")
     events = {
         case for log in topology.logs() if topology.owner_of(log) == service for case in _cases(log)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 
+from bayline.audit.v1 import audit_service_pb2
 from bayline.technician.v1 import technician_service_pb2
 from bayline.vehicle.v1 import vehicle_service_pb2
 from bayline.workshop.v1 import workshop_service_pb2
@@ -25,6 +26,7 @@ SERVICES: Mapping[str, ServiceDescriptor] = {
     "workshop": WORKSHOP,
     "vehicle": vehicle_service_pb2.DESCRIPTOR.services_by_name["VehicleService"],
     "technician": technician_service_pb2.DESCRIPTOR.services_by_name["TechnicianService"],
+    "audit": audit_service_pb2.DESCRIPTOR.services_by_name["AuditService"],
 }
 BY_PEOPLE = {each: decision for each, decision in DECISIONS.items() if each is not FlagJob}
 BEFORE_THE_DECISION = {"JOB_NOT_FOUND", "JOB_STATE_FORBIDS"}

@@ -41,7 +41,9 @@ def test_a_restore_brings_back_what_was_there_under_a_new_epoch(
 ) -> None:
     before, epoch = _append(running), _epoch(running)
     backup(tmp_path / "backup")
-    after = _append(running)
+    after, anchor = _append(running), running.parts.anchor()
+    anchor.parent.mkdir(exist_ok=True)
+    anchor.write_text("signed after the backup")
     running.down(_ignore)
 
     restore(tmp_path / "backup", none_erased=True)
@@ -51,6 +53,8 @@ def test_a_restore_brings_back_what_was_there_under_a_new_epoch(
     assert _epoch(running) != epoch
     assert _relayed(running) == 0
     assert _append(running) in _events(running)
+    assert [file.read_text() for file in anchor.parent.iterdir()] == ["signed after the backup"]
+    assert not anchor.exists()
 
 
 def test_whoever_was_forgotten_after_the_backup_is_forgotten_again(

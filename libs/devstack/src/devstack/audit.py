@@ -3,13 +3,16 @@
 import asyncio
 import base64
 import json
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 from uuid import UUID
 
 import aiohttp
+import grpc
+import psycopg
 import typer
 
 from assembly.topics import logs, owner_of
@@ -21,6 +24,7 @@ from audit.application.proving import Proof, ProofRefused, check_growth, check_p
 from audit.application.tiles import EntryTooLarge
 from audit.application.verifying import Kept, Report
 from audit.domain.checkpoint import NoteWrong
+from audit.domain.record import RecordUnreadable
 from devstack import show, topology
 from devstack.api import Refused, caller
 from devstack.environments import LOG_NAME
@@ -28,6 +32,7 @@ from devstack.failure import StackFailure
 from devstack.ports import HOST
 from devstack.stack import Stack
 from devstack.tokens import Person
+from kernel.errors import Unavailable
 from runtime.grpc import channel
 from runtime.settings import Kafka, Workload
 from runtime.workload import WorkloadTokens
@@ -71,7 +76,8 @@ def verify(
     if folder:
         reports = {str(folder): _exported(folder, anchors, verifier)}
     else:
-        reports = _stored(dsn or _own_dsn(), tenant, anchors, verifier)
+        with _answering("the audit database"):
+            reports = _stored(dsn or _own_dsn(), tenant, anchors, verifier)
     if as_json:
         show.json({name: _document(report) for name, report in reports.items()})
     else:
@@ -114,7 +120,7 @@ def consistency(
     given_key: Key = "",
 ) -> None:
     """That the log of now begins with the one you have a checkpoint of. Exit code 1 if not."""
-    note, verifier = saved.read_text(), _verifier(given_key)
+    note, verifier = _note(saved), _verifier(given_key)
     size = _line(note, 1)
     path = "/v1/auditLog:proveConsistency"
     answer = _asked(tenant, lambda api: api.get(path, size=size))
@@ -129,7 +135,8 @@ def consistency(
 @app.command()
 def reconcile(as_json: AsJson = False) -> None:
     """Compare with the hash chains of the stores. Exit code 1 where they differ."""
-    found = asyncio.run(_reconciled())
+    with _answering("a store or the audit database"):
+        found = asyncio.run(_reconciled())
     if as_json:
         show.json([asdict(each) for each in found])
     else:
@@ -152,7 +159,8 @@ def export(
     if folder.exists():
         raise StackFailure(f"{folder} exists already", hint="name a folder that does not")
     try:
-        size = files.export(dsn or _own_dsn(), tenant, folder)
+        with _answering("the audit database"):
+            size = files.export(dsn or _own_dsn(), tenant, folder)
     except EntryTooLarge as error:
         raise StackFailure(f"{error}, which this form has no place for") from error
     if not size:
@@ -179,7 +187,7 @@ def _exported(
 ) -> Report:
     try:
         return files.verify_exported(folder, anchors, verifier)
-    except (OSError, ValueError, NoteWrong) as error:
+    except (OSError, ValueError, LookupError, NoteWrong, RecordUnreadable) as error:
         raise StackFailure(f"{folder} is no exported log: {error}") from error
 
 
@@ -198,15 +206,23 @@ def _kept(given: Sequence[Path] | None, *, offline: bool) -> list[tuple[str, Kep
     return kept
 
 
+@contextmanager
+def _answering(what: str) -> Iterator[None]:
+    try:
+        yield
+    except (psycopg.OperationalError, grpc.RpcError, Unavailable) as error:
+        raise StackFailure(
+            f"{what} does not answer: {error}", hint="is it up? `bayline status`"
+        ) from error
+    except psycopg.errors.UndefinedTable as error:
+        raise StackFailure(f"this is no audit database: {error}") from error
+
+
 def _document(report: Report) -> Mapping[str, Any]:
     findings = [asdict(finding) for finding in report.findings]
-    checkpoints = report.checkpoints
-    return {
-        "records": report.size,
-        "root": base64.b64encode(report.root).decode(),
-        "checkpoints": checkpoints,
-        "findings": findings,
-    }
+    root = base64.b64encode(report.root).decode()
+    counted = {"records": report.size, "checkpoints": report.checkpoints}
+    return {**counted, "root": root, "findings": findings}
 
 
 def _show(name: str, report: Report) -> None:
@@ -218,8 +234,8 @@ def _show(name: str, report: Report) -> None:
     show.step(name, f"NOT AS IT WAS SIGNED; the first bad record is {report.findings[0].seq}")
     for finding in report.findings[:MOST_SHOWN]:
         show.line(f"  [red]record {finding.seq}[/]: {finding.what}")
-    if more := len(report.findings) - MOST_SHOWN:
-        show.line(f"  and {more} more" if more > 0 else "")
+    if (more := len(report.findings) - MOST_SHOWN) > 0:
+        show.line(f"  and {more} more")
 
 
 def _proof(document: Mapping[str, Any]) -> Proof:
@@ -249,6 +265,13 @@ def _own_verifier() -> Ed25519Verifier:
 
 def _own_dsn() -> str:
     return Stack.here().parts.environments.postgres.dsn(topology.AUDIT.name)
+
+
+def _note(file: Path) -> str:
+    try:
+        return file.read_text()
+    except OSError as error:
+        raise StackFailure(f"{file} cannot be read: {error}") from error
 
 
 def _line(note: str, number: int) -> str:

@@ -14,7 +14,7 @@ from audit.application.queries import Proofs
 from audit.settings import Settings
 from bayline.audit.v1.audit_service_pb2_grpc import add_AuditServiceServicer_to_server
 from messaging.consumer import Consumer
-from runtime.database import Pool
+from runtime.database import REPEATABLE, Pool
 from runtime.service import Service
 
 MOST_RECORDS = 2_000  # in one transaction
@@ -22,10 +22,12 @@ MOST_RECORDS = 2_000  # in one transaction
 
 async def main(settings: Settings, service: Service) -> None:
     app = await service.pool(settings.database.app_dsn, "database")
-    projector = await service.pool(settings.database.projector_dsn, "log")
+    projector = settings.database.projector_dsn
+    log = await service.pool(projector, "log", limits=REPEATABLE)
+    ledger = await service.pool(projector, "ledger")  # what it commits makes the log before it last
     signer = Ed25519Signer(settings.signing.name, settings.signing.key.get_secret_value())
-    service.run(_consumer(settings, service, projector))
-    signing = Signing(await _notary(settings, service, projector, signer))
+    service.run(_consumer(settings, service, log))
+    signing = Signing(await _notary(settings, service, ledger, signer))
     service.run(signing)
     service.ready("checkpoints", signing.complaint)
     service.grpc(
@@ -34,24 +36,24 @@ async def main(settings: Settings, service: Service) -> None:
     )
 
 
-def _consumer(settings: Settings, service: Service, projector: Pool) -> Consumer:
+def _consumer(settings: Settings, service: Service, log: Pool) -> Consumer:
     """Of every log there is; nothing is ever parked."""
-    peers = {owner: PeerLog(service.peer(owner)) for owner in {owner_of(log) for log in logs()}}
+    peers = {owner: PeerLog(service.peer(owner)) for owner in set(map(owner_of, logs()))}
     return Consumer(
         settings.kafka,
-        projector,
+        log,
         name=Sequencer.name,
         topics=logs(),
         projection=Sequencer(),
-        backfill=Logs({log: peers[owner_of(log)] for log in logs()}),
+        backfill=Logs({name: peers[owner_of(name)] for name in logs()}),
         parks=False,
         most=MOST_RECORDS,
     )
 
 
 async def _notary(
-    settings: Settings, service: Service, projector: Pool, signer: Ed25519Signer
+    settings: Settings, service: Service, ledger: Pool, signer: Ed25519Signer
 ) -> Notary:
     file = FileAnchor.read(settings.anchor_file, signer.verifier(), service.clock)
     topic = await service.enter(TopicAnchor(settings.kafka, service.clock))
-    return Notary(PostgresLedger(projector, signer.name), signer, file, [topic])
+    return Notary(PostgresLedger(ledger, signer.name), signer, file, [topic])

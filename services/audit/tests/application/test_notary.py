@@ -5,8 +5,7 @@ import pytest
 
 from audit.application.notary import Notary, Note
 from audit.domain.checkpoint import Checkpoint, opened
-from audit.domain.errors import LogDamaged
-from audit.domain.merkle import Frontier, leaf_hash
+from audit.domain.merkle import Frontier, LogDamaged, leaf_hash
 from services.audit.tests.application.signing import Seal
 
 

@@ -88,7 +88,7 @@ def test_a_verifier_needs_no_hashes_of_subtrees_but_checks_those_that_are_kept(l
 
 
 def change(log: Files, seq: int, **fields: bytes) -> None:
-    log.rows_[seq] = replace(log.rows_[seq], **fields)  # type: ignore[arg-type]  # bytes only
+    log.rows_[seq] = log.rows_[seq]._replace(**fields)  # type: ignore[arg-type]  # bytes only
 
 
 Attack = Callable[[Files], object]
@@ -113,6 +113,10 @@ RECORD_CHANGED: list[tuple[Attack, Finding]] = [
     (
         lambda log: log.kept.update({(4, 0): bytes(32)}),
         Finding(0, "the kept hash of records 0 to 15 is not theirs"),
+    ),
+    (
+        lambda log: log.kept.update({(2, 0): log.kept[2, 0] + b"more"}),
+        Finding(0, "the kept hash of records 0 to 3 is not theirs"),
     ),
     (
         lambda log: log.kept.update({(9, 0): bytes(32)}),

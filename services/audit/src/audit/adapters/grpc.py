@@ -15,7 +15,8 @@ from bayline.audit.v1 import checkpoint_pb2
 from bayline.audit.v1.audit_service_pb2_grpc import AuditServiceServicer
 from bayline.event.v1.metadata_pb2 import Metadata
 from eventstore.conversion import timestamp_of
-from runtime import context, pages
+from runtime import pages
+from runtime.asking import asking
 from runtime.policy import Policies
 
 Context: TypeAlias = ServicerContext[Any, Any]
@@ -63,9 +64,9 @@ class AuditServicer(AuditServiceServicer):
 
     def _tenant(self) -> str:
         """Whose log is asked for; raises a `Forbidden` unless the caller may read it."""
-        caller = context.caller()
-        self.policies.require(caller, context.call().method.removeprefix("/"))
-        return caller.tenant
+        asker = asking(self.policies)
+        asker.require()
+        return asker.tenant
 
 
 def checkpoint_message(signed: Signed) -> checkpoint_pb2.Checkpoint:

@@ -6,8 +6,7 @@ from typing import Any, TypeAlias
 from psycopg import AsyncConnection
 
 from audit.domain import merkle
-from audit.domain.errors import LogDamaged
-from audit.domain.merkle import Frontier, Node
+from audit.domain.merkle import Frontier, LogDamaged, Node
 
 HASHES = """
 SELECT w.tenant, w.level, w.idx, CASE WHEN w.level = 0

@@ -1,7 +1,6 @@
 """Events become leaves: each tenant's in one order for ever, in the transaction of the cursors."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from uuid import UUID
 
 from audit.adapters.hashes import frontiers
 from audit.domain import merkle
@@ -56,13 +55,17 @@ def record_of(envelope: Envelope) -> bytes:
     place = Place(
         envelope.tenant,
         envelope.topic,
-        UUID(envelope.epoch).bytes,
+        _bytes(envelope.epoch),
         envelope.shard,
         envelope.pos,
-        UUID(envelope.stream).bytes,
-        UUID(envelope.event_id).bytes,
+        _bytes(envelope.stream),
+        _bytes(envelope.event_id),
     )
     return Record(place, envelope.headers or headers_of(envelope), envelope.data).encoded
+
+
+def _bytes(uuid: str) -> bytes:
+    return bytes.fromhex(uuid.replace("-", ""))
 
 
 async def _edges(tx: Transaction, tenants: Collection[str]) -> Mapping[str, Frontier]:

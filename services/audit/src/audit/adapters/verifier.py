@@ -12,6 +12,7 @@ from psycopg import Connection
 
 from audit.application.verifying import Chunk, Extent, Kept, Report, Row, check, verify
 from audit.domain.checkpoint import Verifier
+from audit.domain.record import Place
 
 PAGE = 8_192
 PROCESSES = min(8, os.cpu_count() or 1)
@@ -22,10 +23,8 @@ EXTENT = """
 SELECT (SELECT coalesce(max(seq) + 1, 0) FROM audit.leaf WHERE tenant = %(tenant)s),
        (SELECT count(*) FROM audit.node WHERE tenant = %(tenant)s)"""
 ROWS = """
-SELECT seq, int4send(octet_length(convert_to(tenant, 'UTF8'))) || convert_to(tenant, 'UTF8')
-    || int4send(octet_length(convert_to(topic, 'UTF8'))) || convert_to(topic, 'UTF8')
-    || uuid_send(epoch) || int2send(shard) || int8send(pos)
-    || uuid_send(stream) || uuid_send(event_id), leaf, record
+SELECT seq, leaf, record, tenant, topic,
+       uuid_send(epoch), shard, pos, uuid_send(stream), uuid_send(event_id)
 FROM audit.leaf WHERE tenant = %s AND seq >= %s AND seq < %s ORDER BY seq"""
 NODES = """
 SELECT coalesce(string_agg(hash, '' ORDER BY idx), '') FROM audit.node
@@ -41,8 +40,8 @@ class StoredLog:
     def rows(self, first: int, last: int) -> Iterator[Row]:
         for start in range(first, last, PAGE):
             bounds = (self.tenant, start, min(start + PAGE, last))
-            for row in self.connection.execute(ROWS, bounds, binary=True):
-                yield Row(*row)
+            for seq, leaf, record, *place in self.connection.execute(ROWS, bounds, binary=True):
+                yield Row(seq, Place(*place).encoded, leaf, record)
 
     def nodes(self, level: int, first: int, last: int) -> bytes:
         bounds = (self.tenant, level, first, last)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from audit.domain.checkpoint import Checkpoint, Signer, origin_of, signed
-from audit.domain.errors import LogDamaged
+from audit.domain.merkle import LogDamaged
 
 
 @dataclass(frozen=True, slots=True)

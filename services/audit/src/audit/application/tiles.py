@@ -48,7 +48,7 @@ def bundle(records: Sequence[bytes], first: int) -> bytes:
 def unbundled(content: bytes) -> list[bytes]:
     records, at = [], 0
     while at < len(content):
-        (length,) = struct.unpack_from(">H", content, at)
+        length = int.from_bytes(content[at : at + 2], "big")
         records.append(content[at + 2 : at + 2 + length])
         at += 2 + length
     return records

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Protocol, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias
 
 from audit.domain import merkle
 from audit.domain.checkpoint import Checkpoint, NoteWrong, Verifier, opened, origin_of
@@ -22,8 +22,7 @@ class Finding:
     what: str
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """A leaf as it is kept; `place` is how a record begins that belongs in this row."""
 
     seq: int
@@ -90,6 +89,8 @@ Signed: TypeAlias = tuple[Kept, Checkpoint]
 Chunks: TypeAlias = Callable[[Sequence[Span], Sequence[int]], Iterable[Chunk]]
 
 MISSING = "is missing"
+CHANGED = "its record does not hash to its leaf"
+MOVED = "its row says that it is another event than its record does"
 
 
 def verify(
@@ -132,8 +133,12 @@ def check(log: Log, first: int, last: int, sizes: Sequence[int]) -> Chunk:
     for row in log.rows(first, last):
         if row.seq != first + len(leaves):
             break
-        leaves.append(leaf_hash(row.record))
-        findings += _of_row(row, leaves[-1])
+        leaf = leaf_hash(row.record)
+        leaves.append(leaf)
+        if leaf != row.leaf:
+            findings.append(Finding(row.seq, CHANGED))
+        if not row.record.startswith(row.place):
+            findings.append(Finding(row.seq, MOVED))
     levels = _levels(leaves)
     findings += list(_of_nodes(log, first, levels, {finding.seq for finding in findings}))
     end = first + len(leaves)
@@ -142,13 +147,6 @@ def check(log: Log, first: int, last: int, sizes: Sequence[int]) -> Chunk:
     inside = [size for size in sizes if first < size <= end] + [end]
     at = {size: _edge(levels, size - first) for size in inside}
     return Chunk(first, len(leaves), findings, at, root_of(at[end]))
-
-
-def _of_row(row: Row, leaf: bytes) -> Iterator[Finding]:
-    if leaf != row.leaf:
-        yield Finding(row.seq, "its record does not hash to its leaf")
-    if not row.record.startswith(row.place):
-        yield Finding(row.seq, "its row says that it is another event than its record does")
 
 
 def _levels(leaves: list[bytes]) -> list[list[bytes]]:
@@ -168,7 +166,8 @@ def _of_nodes(
         kept = log.nodes(level, start, start + len(hashes))
         if kept is None or kept == b"".join(hashes):
             continue
-        index = next(i for i, each in enumerate(hashes) if each != _at(kept, i))
+        differing = (i for i, each in enumerate(hashes) if each != _at(kept, i))
+        index = next(differing, len(hashes) - 1)  # what follows the last is too much
         yield from _of_node(level, start + index, known)
 
 

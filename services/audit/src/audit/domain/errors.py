@@ -1,10 +1,6 @@
-"""What is wrong with a log, or with what somebody asks of it."""
+"""What somebody who asks for a proof may be refused for."""
 
 from kernel.errors import InvalidArgument, NotFound
-
-
-class LogDamaged(Exception):
-    """Hashes are gone that were there: `bayline audit verify` says which."""
 
 
 class CheckpointNotSigned(NotFound):

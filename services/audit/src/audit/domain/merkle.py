@@ -18,6 +18,10 @@ class ProofWrong(Exception):
     """The proof does not lead from what is claimed to the root."""
 
 
+class LogDamaged(Exception):
+    """The log is not the one it was: `bayline audit verify` says where."""
+
+
 def leaf_hash(record: bytes) -> bytes:
     return sha256(b"\x00" + record).digest()
 

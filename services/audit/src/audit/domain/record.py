@@ -3,10 +3,12 @@
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from functools import lru_cache
+from typing import NamedTuple, TypeAlias
 
 Headers: TypeAlias = Sequence[tuple[str, bytes]]
 
+_LENGTH = struct.Struct(">I")
 _FIXED = struct.Struct(">16sHQ16s16s")  # epoch, shard, pos, stream, event
 
 
@@ -14,8 +16,7 @@ class RecordUnreadable(Exception):
     """The bytes are no record."""
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """Whose event it is and where its store keeps it; UUIDs as 16 bytes."""
 
     tenant: str
@@ -30,7 +31,7 @@ class Place:
     def encoded(self) -> bytes:
         """How the record begins: a row that says it is elsewhere contradicts its own record."""
         fixed = _FIXED.pack(self.epoch, self.shard, self.pos, self.stream, self.event_id)
-        return counted(self.tenant.encode()) + counted(self.topic.encode()) + fixed
+        return _counted_text(self.tenant) + _counted_text(self.topic) + fixed
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ class Record:
     def encoded(self) -> bytes:
         parts = [self.place.encoded, struct.pack(">H", len(self.headers))]
         for name, content in self.headers:
-            parts += counted(name.encode()), counted(content)
+            parts += _counted_text(name), _LENGTH.pack(len(content)), content
         return b"".join((*parts, counted(self.value)))
 
     def header(self, name: str) -> bytes:
@@ -59,7 +60,13 @@ def read(encoded: bytes) -> Record:
 
 
 def counted(content: bytes) -> bytes:
-    return struct.pack(">I", len(content)) + content
+    return _LENGTH.pack(len(content)) + content
+
+
+@lru_cache(1024)
+def _counted_text(text: str) -> bytes:
+    """All records have the same few tenants, topics and names of headers."""
+    return counted(text.encode())
 
 
 def _read(encoded: bytes) -> Record:
@@ -82,7 +89,7 @@ def _rest(encoded: bytes, at: int, count: int) -> Iterator[bytes]:
 
 
 def _counted_at(encoded: bytes, at: int) -> tuple[bytes, int]:
-    (length,) = struct.unpack_from(">I", encoded, at)
+    (length,) = _LENGTH.unpack_from(encoded, at)
     end = at + 4 + length
     if end > len(encoded):
         raise ValueError("it ends too early")
