@@ -47,6 +47,8 @@ service_manager admin                         | here or nowhere | RegisterTechni
 service_manager admin                         | here or nowhere | GrantCertification RevokeCertification LeaveCompany
 fleet_manager service_manager admin           | here or nowhere | RegisterVehicle ChangePlate MoveVehicle
 fleet_manager service_manager admin           | here or nowhere | ChangeAssetNumber SellVehicle
+auditor admin                                 | everywhere      | GetAuditLog ListAuditRecords GetAuditRecord
+auditor admin                                 | everywhere      | ProveConsistency
 """
 STAFF = " ".join(role for role in ROLES if role != "driver")
 

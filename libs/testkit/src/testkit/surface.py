@@ -47,9 +47,9 @@ def action_of(method: MethodDescriptor) -> str:
 
 def answering(service: Service) -> list[str]:
     """Which processes answer it over gRPC; event logs are answered by each that keeps one."""
-    names = [each.name for each in topology.EVENT_SOURCED]
     if service.full_name == EVENT_LOG:
-        return names
+        return [each.name for each in topology.EVENT_SOURCED]
+    names = [each.name for each in topology.STORING]
     return [name for name in names if service.file.package.split(".")[1] == name]
 
 

@@ -99,8 +99,8 @@ async def _has(pool: Pool, count: int) -> bool:
     return row is not None and int(row[0] or 0) == count
 
 
-def _cpu() -> float:
-    used = resource.getrusage(resource.RUSAGE_SELF)
+def _cpu(of: int = resource.RUSAGE_SELF) -> float:
+    used = resource.getrusage(of)
     return used.ru_utime + used.ru_stime
 
 
@@ -126,13 +126,14 @@ async def measured(stack: Stack, through_kafka: int, to_verify: int) -> dict[str
     async with a_pool(dsn) as pool:
         ingested = await ingest(stack, pool, through_kafka)
         filled = await fill(pool, to_verify)
-    began = time.perf_counter()
+    began, cpu = time.perf_counter(), _cpu(resource.RUSAGE_CHILDREN)
     report = await asyncio.to_thread(
         verify_stored, server.dsn("audit"), "globex", [], SIGNER.verifier()
     )
     seconds = time.perf_counter() - began
     assert not report.findings, report.findings
     verified = {"records": report.size, "checkpoints": report.checkpoints, "seconds": seconds}
+    verified["CPU s of the workers"] = _cpu(resource.RUSAGE_CHILDREN) - cpu
     return {"ingest": ingested, "sequencer records/s": filled, "verify": verified}
 
 

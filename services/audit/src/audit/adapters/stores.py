@@ -25,8 +25,8 @@ from messaging.envelope import (
 
 NO_EPOCH = UUID(int=0)  # no hash covers it
 AUDITED = """
-SELECT pos, record FROM audit.leaf WHERE topic = %s AND epoch = ANY (
-  SELECT DISTINCT epoch FROM audit.leaf WHERE topic = %s) AND shard = %s"""
+SELECT l.pos, l.record FROM audit.log t JOIN audit.leaf l USING (tenant)
+ WHERE l.topic = %s AND l.shard = %s"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ async def _stored(channel: grpc.aio.Channel, log: str, shard: int) -> AsyncItera
 
 def _audited(connection: Connection, log: str, shard: int) -> Mapping[int, set[bytes]]:
     audited: dict[int, set[bytes]] = {}
-    for pos, encoded in connection.execute(AUDITED, (log, log, shard), binary=True):
+    for pos, encoded in connection.execute(AUDITED, (log, shard), binary=True):
         audited.setdefault(pos, set()).add(_hash(encoded))
     return audited
 

@@ -16,7 +16,7 @@ CREATE TABLE audit.leaf (
   record bytea NOT NULL,
   ingested timestamptz NOT NULL DEFAULT clock_timestamp(),
   PRIMARY KEY (tenant, seq),
-  UNIQUE (topic, epoch, shard, pos));
+  UNIQUE (tenant, topic, epoch, shard, pos));
 CREATE INDEX leaf_of_stream ON audit.leaf (tenant, stream, seq);
 CREATE INDEX leaf_of_event ON audit.leaf (tenant, event_id);
 
@@ -39,7 +39,7 @@ CREATE TABLE audit.checkpoint (
 -- Where else a checkpoint stands.
 CREATE TABLE audit.anchor (
   tenant text NOT NULL CHECK (tenant <> ''),
-  kind text NOT NULL CHECK (kind IN ('file', 'topic')),
+  kind text NOT NULL,                            -- file, topic
   size bigint NOT NULL,
   receipt text NOT NULL,
   at timestamptz NOT NULL DEFAULT clock_timestamp(),
