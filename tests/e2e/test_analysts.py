@@ -21,6 +21,7 @@ from devstack.ports import HOST
 from devstack.processes import run
 from devstack.stack import Stack
 from devstack.stories import Workshop
+from messaging.kafka import connection
 
 TUTORIAL = Path(__file__).parents[2] / "docs" / "analysts.md"
 JOBS = "bayline.workshop.v1.JobEvent"
@@ -146,7 +147,7 @@ async def _export(caller: Api, until: str, **query: str) -> bytes:
 
 
 async def _records(stack: Stack, topic: str) -> int:
-    consumer: Any = AIOKafkaConsumer(bootstrap_servers=stack.parts.environments.bootstrap)
+    consumer: Any = AIOKafkaConsumer(**connection(stack.parts.environments.kafka))
     async with consumer:
         ends = await consumer.end_offsets([TopicPartition(topic, n) for n in range(16)])
     return int(sum(ends.values()))

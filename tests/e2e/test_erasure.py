@@ -20,13 +20,14 @@ from devstack.demo import Demo
 from devstack.places import environment
 from devstack.postgres import binary
 from devstack.processes import run
-from devstack.snapshots import STORES
+from devstack.snapshots import DATABASES, STORES
 from devstack.stack import Stack
 from devstack.stories import Trouble, Workshop
 from eventstore.chain import genesis, hash_of
 from eventstore.tail import Row
 from kernel.ids import Uuid7
 from kernel.personal import ERASED
+from messaging.kafka import connection
 
 PERSON, JOB = "Wilhelmina Canary-Quux", "the canary sings behind the dashboard"
 PERSONAL, ALL = (PERSON, JOB), (PERSON, JOB, "Canary-Quux")
@@ -169,7 +170,7 @@ def _files(stack: Stack) -> Iterator[bytes]:
 
 
 def _tables(stack: Stack) -> Iterator[bytes]:
-    for database in STORES:
+    for database in DATABASES:
         with psycopg.connect(stack.parts.environments.postgres.dsn(database)) as connection:
             for schema, table in connection.execute(TABLES).fetchall():
                 query = sql.SQL("COPY {} TO STDOUT").format(sql.Identifier(schema, table))
@@ -178,15 +179,15 @@ def _tables(stack: Stack) -> Iterator[bytes]:
 
 
 async def _topics(stack: Stack) -> Any:
-    bootstrap = stack.parts.environments.bootstrap
-    async with kafka.admin(bootstrap) as admin:
+    login = stack.parts.environments.kafka
+    async with kafka.admin(login) as admin:
         described = await admin.describe_topics(await admin.list_topics())
     partitions = [
         TopicPartition(topic["topic"], each["partition"])
         for topic in described
         for each in topic["partitions"]
     ]
-    consumer: Any = AIOKafkaConsumer(bootstrap_servers=bootstrap)
+    consumer: Any = AIOKafkaConsumer(**connection(login))
     async with consumer:
         consumer.assign(partitions)
         await consumer.seek_to_beginning()

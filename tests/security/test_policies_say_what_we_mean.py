@@ -17,8 +17,8 @@ QUESTIONS = 10_000
 SITES, TECHNICIANS, PEOPLE = ("s-1", "s-2", "s-3"), ("", "t-1", "t-2"), ("", "me", "you")
 RIGHTS = """
 everyone                                      |                 | GetMe
-services                                      |                 | ReadShard ReadTenant GetHeads
-analyst auditor admin                         | everywhere      | ListStreams ReadStream
+services                                      |                 | ReadShard ReadTenant FoldTenant GetHeads
+analyst auditor admin                         | everywhere      | ListStreams ReadStream ExportStream
 STAFF                                         |                 | StreamJobs GetSettings
 STAFF driver                                  | here or nowhere | GetSite ListSites GetBayCalendar ListJobs
 STAFF driver                                  | here or nowhere | GetVehicle ListVehicles ListServiceHistory
@@ -49,6 +49,7 @@ fleet_manager service_manager admin           | here or nowhere | RegisterVehicl
 fleet_manager service_manager admin           | here or nowhere | ChangeAssetNumber SellVehicle
 auditor admin                                 | everywhere      | GetAuditLog ListAuditRecords GetAuditRecord
 auditor admin                                 | everywhere      | ProveConsistency
+admin                                         | everywhere      | ErasePerson RedactJob
 """
 STAFF = " ".join(role for role in ROLES if role != "driver")
 

@@ -34,7 +34,7 @@ from devstack.stack import Stack
 from devstack.tokens import Person
 from kernel.errors import Unavailable
 from runtime.grpc import channel
-from runtime.settings import Kafka, Workload
+from runtime.settings import Workload
 from runtime.workload import WorkloadTokens
 
 app = typer.Typer(no_args_is_help=True, help="The transparency log: prove, verify, reconcile.")
@@ -201,8 +201,7 @@ def _kept(given: Sequence[Path] | None, *, offline: bool) -> list[tuple[str, Kep
     except (OSError, AnchorUnreadable) as error:
         raise StackFailure(f"the checkpoints cannot be read: {error}") from error
     if not offline and "kafka" in stack.running():
-        settings = Kafka(bootstrap=stack.parts.environments.bootstrap)
-        kept += asyncio.run(kept_on_topic(settings))
+        kept += asyncio.run(kept_on_topic(stack.parts.environments.kafka))
     return kept
 
 

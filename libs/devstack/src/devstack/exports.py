@@ -12,8 +12,10 @@ from aiokafka.admin import NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from devstack import kafka
+from devstack.accounts import Login
 from devstack.api import Api
 from devstack.failure import StackFailure
+from messaging.kafka import connection
 
 PARTITIONS = 16
 UNACKNOWLEDGED = 1_000
@@ -41,14 +43,14 @@ async def to_output(api: Api, topic: str, until: str, query: Mapping[str, str]) 
 
 
 async def to_topic(
-    api: Api, topic: str, until: str, query: Mapping[str, str], bootstrap: str, target: str
+    api: Api, topic: str, until: str, query: Mapping[str, str], broker: Login, target: str
 ) -> int:
     """Each event as JSON, keyed by its stream, so that the order within a stream is kept."""
     end = until or await present(api, topic)
     try:
-        await _made(bootstrap, target)
+        await _made(broker, target)
         async with AIOKafkaProducer(
-            bootstrap_servers=bootstrap, enable_idempotence=True, linger_ms=5
+            **connection(broker), enable_idempotence=True, linger_ms=5
         ) as producer:
             return await _sent(producer, target, _lines(_body(api, topic, end, query)))
     except KafkaError as error:
@@ -96,8 +98,8 @@ async def _lines(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
             yield line + b"\n"
 
 
-async def _made(bootstrap: str, topic: str) -> None:
-    async with kafka.admin(bootstrap) as admin:
+async def _made(broker: Login, topic: str) -> None:
+    async with kafka.admin(broker) as admin:
         answer = await admin.create_topics([NewTopic(topic, PARTITIONS, 1)])
     for _, code, *_ in answer.topic_errors:
         with suppress(TopicAlreadyExistsError):

@@ -119,10 +119,8 @@ def replay(
     if not to_topic:
         _run(tenant, lambda api: exports.to_output(api, topic, until, query))
         return
-    bootstrap = Stack.here().parts.environments.bootstrap
-    count = _run(
-        tenant, lambda api: exports.to_topic(api, topic, until, query, bootstrap, to_topic)
-    )
+    broker = Stack.here().parts.environments.kafka
+    count = _run(tenant, lambda api: exports.to_topic(api, topic, until, query, broker, to_topic))
     show.step(to_topic, f"{count} events of {tenant}")
 
 

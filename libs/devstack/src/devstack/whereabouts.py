@@ -122,8 +122,8 @@ def on_topic(login: Login, event: StoredEvent) -> Published | None:
 
 
 def _stored(stores: Stores, event_id: UUID) -> StoredEvent:
-    for connection in stores.kept().values():
-        with connection.cursor(row_factory=class_row(StoredEvent)) as cursor:
+    for store in stores.kept().values():
+        with store.cursor(row_factory=class_row(StoredEvent)) as cursor:
             event = cursor.execute(EVENT, (event_id,)).fetchone()
         if event is not None:
             return event

@@ -90,7 +90,7 @@ async def test_a_log_whose_hashes_are_gone_gets_no_new_checkpoint(signed_archive
 async def test_checkpoints_on_the_topic_are_witnesses(
     signed_archive: Archive, kafka_server: KafkaServer
 ) -> None:
-    async with topics(kafka_server.bootstrap, TOPIC):
+    async with topics(kafka_server, TOPIC):
         anchored = await signed_archive.sign()
         async with TopicAnchor(kafka_server, SystemClock()) as topic:
             anchored.anchors = [topic]

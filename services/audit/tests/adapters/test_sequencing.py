@@ -24,7 +24,7 @@ async def published(
 ) -> AsyncIterator[Archive]:
     """Its log has a topic."""
     archive.written = WrittenLog(f"{topic_prefix}bayline.workshop.v1.JobEvent")
-    async with topics(kafka_server.bootstrap, archive.written.log):
+    async with topics(kafka_server, archive.written.log):
         yield archive
 
 

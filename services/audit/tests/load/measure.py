@@ -30,7 +30,6 @@ from kernel.ids import Uuid7
 from messaging.consumer import Consumer
 from messaging.cursor import Pool
 from messaging.envelope import Envelope, headers_of
-from runtime.settings import Kafka
 from testkit.seen import a_pool
 from testkit.topics import WrittenLog, eventually, publish
 
@@ -46,7 +45,7 @@ async def ingest(stack: Stack, pool: Pool, count: int) -> dict[str, float]:
     written = WrittenLog(LOG)
     streams = [IDS.new() for _ in range(STREAMS)]
     events = [written.append(streams[number % STREAMS], PAYLOAD) for number in range(count)]
-    kafka = Kafka(bootstrap=stack.parts.environments.bootstrap)
+    kafka = stack.parts.environments.kafka
     for first in range(0, count, 2_000):
         await publish(kafka, events[first : first + 2_000])
     gc.freeze()  # as a service does; what was written here would burden the collector
