@@ -14,7 +14,17 @@ from devstack.demo import Demo
 from devstack.stack import Stack
 from devstack.stories import Workshop
 
-VICTIMS = ("workshop", "vehicle", "technician", "audit", "gateway", "kafka", "postgres", "issuer")
+VICTIMS = (
+    "workshop",
+    "vehicle",
+    "technician",
+    "keyring",
+    "audit",
+    "gateway",
+    "kafka",
+    "postgres",
+    "issuer",
+)
 
 
 @pytest.mark.parametrize("victim", VICTIMS)

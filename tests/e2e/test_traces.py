@@ -37,16 +37,20 @@ from testkit.servers import own_stack
 
 COMMANDS = 1_000
 JOBS = "bayline.workshop.v1.JobEvent"
+AUDIT = "audit.log"
 READERS = {  # of each topic: the consumers that project it or react to it
     JOBS: {
+        AUDIT,
         "workshop.job-list",
         "workshop.certifications",
         "vehicle.service-history",
         "technician.workload",
     },
-    "bayline.workshop.v1.SiteEvent": {"workshop.site-list"},
-    "bayline.vehicle.v1.VehicleEvent": {"vehicle.vehicle-list", "workshop.fleet"},
+    "bayline.workshop.v1.SiteEvent": {AUDIT, "workshop.site-list"},
+    "bayline.vehicle.v1.VehicleEvent": {AUDIT, "vehicle.vehicle-list", "workshop.fleet"},
+    "bayline.workshop.v1.TenantEvent": {AUDIT},
     "bayline.technician.v1.TechnicianEvent": {
+        AUDIT,
         "technician.roster",
         "workshop.roster",
         "workshop.certifications",

@@ -13,7 +13,7 @@ from bayline.event.v1.metadata_pb2 import Metadata
 from eventstore.chain import genesis, hash_of, shard_of
 from eventstore.store import Claim
 from messaging.envelope import envelope_from
-from testkit.proof.evidence import Consumed, Evidence, Head, Held, StoredEvent, UsedKey
+from testkit.proof.evidence import Audited, Consumed, Evidence, Head, Held, StoredEvent, UsedKey
 from testkit.proof.history import Command, History, Outcome, commands_of, lines_of
 from testkit.proof.invariants import violations
 from testkit.topics import WrittenRow
@@ -61,6 +61,10 @@ def published(events: Sequence[StoredEvent]) -> list[Any]:
     return found
 
 
+def recorded(events: Sequence[StoredEvent]) -> list[Audited]:
+    return [Audited(each.place, each.pos, each.tenant, each.hash) for each in events]
+
+
 def accepted(key: str, version: int, stream: UUID = JOB) -> Command:
     return Command("acme", key, "/v1/jobs", Outcome.ACCEPTED, stream, version)
 
@@ -91,6 +95,7 @@ def whole() -> Evidence:
         consumers=[Consumed("workshop.job-list", {(LOG, SHARD): 3})],
         rows=rows,
         owed_rows=rows,
+        audited=recorded(events),
     )
 
 
@@ -100,7 +105,8 @@ def test_a_system_that_kept_its_promises_is_not_blamed() -> None:
 
 def with_events(found: Evidence, events: Sequence[StoredEvent]) -> Evidence:
     head = {(LOG, SHARD): Head(len(events), events[-1].hash)}
-    return replace(found, events=events, heads=head, topics={LOG: published(events)})
+    topics, audited = {LOG: published(events)}, recorded(events)
+    return replace(found, events=events, heads=head, topics=topics, audited=audited)
 
 
 def lost_event(found: Evidence) -> Evidence:
@@ -221,6 +227,23 @@ def unknown_events(found: Evidence) -> Evidence:
     return replace(found, consumers=[replace(consumer, rebuild_needed=1)])
 
 
+def unrecorded_event(found: Evidence) -> Evidence:
+    return replace(found, audited=found.audited[1:])
+
+
+def recorded_twice(found: Evidence) -> Evidence:
+    return replace(found, audited=[*found.audited, found.audited[0]])
+
+
+def recorded_otherwise(found: Evidence) -> Evidence:
+    first, *rest = found.audited
+    return replace(found, audited=[first._replace(tenant="polaris"), *rest])
+
+
+def broken_seal(found: Evidence) -> Evidence:
+    return replace(found, broken_seals=["record 7 of acme: it is not what was signed"])
+
+
 def dropped_claim(found: Evidence) -> Evidence:
     return replace(found, claims=found.claims - {number(2)})
 
@@ -267,6 +290,10 @@ def gap_in_numbers(found: Evidence) -> Evidence:
         (nothing_to_compare, "they fold to no rows at all"),
         (cursor_behind, "workshop.job-list is at 2 of 3"),
         (consumer_nobody_folds, "nobody folds what inventory.demand projects"),
+        (unrecorded_event, "is not in the audit log"),
+        (recorded_twice, "as no store has it"),
+        (recorded_otherwise, "of polaris, as no store has it"),
+        (broken_seal, "it is not what was signed"),
         (relay_behind, "is relayed up to 2 of 3"),
         (halted_consumer, "has halted: the epoch is another"),
         (parked_events, "has parked 2 events"),

@@ -30,6 +30,7 @@ POINTS = {  # how often a point is passed at most before it kills: relays look m
 }
 PUBLISHING = {"relay.mid_produce", "relay.after_acks", "relay.after_checkpoint"}
 BUSIEST = topology.WORKSHOP.name  # the others have little to publish while jobs go on
+READING = [each.name for each in topology.STORING if each.peers]
 REPUBLISH = "UPDATE es.relay_cursor SET pos = 0 WHERE log = %s"
 RESET = "UPDATE consumer.cursor SET kafka_offset = -1 WHERE name = %s"
 CONSUMERS = "SELECT name FROM consumer.status ORDER BY name"
@@ -55,7 +56,7 @@ class Nemesis:
     async def _kill_again_and_again(self, name: str) -> None:
         while not self.over:
             running = self.machines.running(name)
-            usual = LIFETIME_SECONDS if SERVICES[name].event_sourced else DOOR_SECONDS
+            usual = LIFETIME_SECONDS if SERVICES[name].stores else DOOR_SECONDS
             unarmed = self.random.uniform(*usual)
             lifetime = ARMED_SECONDS if self.machines.armed.get(name) else unarmed
             ended = await self.machines.ended(running, lifetime)
@@ -69,7 +70,7 @@ class Nemesis:
                 self.machines.start(name, self._failpoint(name))
 
     def _failpoint(self, name: str) -> str:
-        if not SERVICES[name].event_sourced or self.random.random() < 0.3:
+        if not SERVICES[name].stores or self.random.random() < 0.3:
             return ""
         points = POINTS if name == BUSIEST else POINTS.keys() - PUBLISHING
         point = self.random.choice(sorted(points))
@@ -158,7 +159,7 @@ class Nemesis:
         self.machines.note("a topic is published again", log)
 
     async def _offsets_are_reset(self) -> None:
-        service = self.random.choice(topology.EVENT_SOURCED).name
+        service = self.random.choice(READING)
         names = self._execute(service, CONSUMERS)
         async with self.machines.lock(service):
             await self._end(service)

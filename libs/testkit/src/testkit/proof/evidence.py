@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 from uuid import UUID
 
 from eventstore.store import Claim
@@ -80,6 +80,15 @@ class Consumed:
     rebuild_needed: int = 0
 
 
+class Audited(NamedTuple):
+    """A record of the audit; `hash` is what its event must have had, empty if it is none of ours."""
+
+    place: Place
+    pos: int
+    tenant: str
+    hash: bytes
+
+
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """`events` stand in the order of log, shard and pos; `topics` in the order of offsets.
@@ -100,6 +109,8 @@ class Evidence:
     unchecked: Sequence[str] = ()  # consumers whose rows nobody folds anew
     rows: Rows = field(default_factory=dict)
     owed_rows: Rows = field(default_factory=dict)  # of the whole log, projected in one go
+    audited: Sequence[Audited] = ()
+    broken_seals: Sequence[str] = ()  # what the audit log is not, though it was signed
 
     def by_place(self) -> dict[Place, list[StoredEvent]]:
         found: defaultdict[Place, list[StoredEvent]] = defaultdict(list)

@@ -16,8 +16,9 @@ from eventstore.chain import genesis
 from eventstore.store import Claim
 from messaging.envelope import Envelope, Undecodable, envelope_from, envelope_of
 from messaging.kafka import KafkaSettings, last_records
+from testkit.proof.audited import audited, broken_seals
 from testkit.proof.evidence import Consumed, Evidence, Head, Held, Place, StoredEvent, UsedKey
-from testkit.proof.folds import POLICIES, claims_of, projections, rows_in, rows_of
+from testkit.proof.folds import NO_ROWS, claims_of, projections, rows_in, rows_of
 from testkit.proof.history import Command
 
 EVERY_RECORD = 1 << 40
@@ -63,6 +64,7 @@ async def gather(environments: Environments, commands: Sequence[Command] | None 
     owed = [await rows_of(environments, service, log) for service in dsns]
     rows = [rows_in(dsn, service) for service, dsn in dsns.items()]
     consumed = [each for store in found for each in store.consumers]
+    consumed += _consumers_of(server.dsn(topology.AUDIT.name))
     return Evidence(
         commands=commands,
         events=events,
@@ -77,6 +79,8 @@ async def gather(environments: Environments, commands: Sequence[Command] | None 
         unchecked=_unchecked(consumed),
         rows={table: found for each in rows for table, found in each.items()},
         owed_rows={table: found for each in owed for table, found in each.items()},
+        audited=list(audited(environments)),
+        broken_seals=await broken_seals(environments),
     )
 
 
@@ -100,6 +104,11 @@ def _of_store(dsn: str) -> Evidence:
         )
 
 
+def _consumers_of(dsn: str) -> list[Consumed]:
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        return _consumers(connection)
+
+
 def _consumers(connection: Connection) -> list[Consumed]:
     cursors: defaultdict[str, dict[Place, int]] = defaultdict(dict)
     for name, log, shard, pos in connection.execute(CURSORS):
@@ -109,7 +118,7 @@ def _consumers(connection: Connection) -> list[Consumed]:
 
 def _unchecked(consumed: Iterable[Consumed]) -> list[str]:
     folded = {each.projection.name for of in projections().values() for each in of}
-    return sorted({consumer.name for consumer in consumed} - folded - POLICIES)
+    return sorted({consumer.name for consumer in consumed} - folded - NO_ROWS)
 
 
 async def _topics(kafka: KafkaSettings) -> tuple[dict[str, list[Envelope]], list[str]]:

@@ -11,7 +11,16 @@ from uuid import UUID
 from bayline.event.v1.metadata_pb2 import Metadata
 from eventstore.chain import genesis, hash_of, shard_of
 from messaging.envelope import Envelope
-from testkit.proof.evidence import Consumed, Evidence, Head, Held, Place, StoredEvent, UsedKey
+from testkit.proof.evidence import (
+    Audited,
+    Consumed,
+    Evidence,
+    Head,
+    Held,
+    Place,
+    StoredEvent,
+    UsedKey,
+)
 from testkit.proof.history import Command, Outcome
 
 NUMBER = "number/"
@@ -170,6 +179,19 @@ def _behind(consumer: Consumed, heads: Mapping[Place, Head]) -> Iterator[str]:
             yield f"{consumer.name} is at {came} of {head.pos} in {place[0]}/{place[1]}"
 
 
+def audit_is_the_store(evidence: Evidence) -> Iterator[str]:
+    """Each event is recorded once, and all that was ever signed still holds."""
+    stored = Counter(
+        Audited(each.place, each.pos, each.tenant, each.hash) for each in evidence.events
+    )
+    recorded = Counter(evidence.audited)
+    for place, pos, tenant, _ in list(stored - recorded)[:SHOWN]:
+        yield f"{place[0]}/{place[1]}/{pos} of {tenant} is not in the audit log"
+    for place, pos, tenant, _ in list(recorded - stored)[:SHOWN]:
+        yield f"the audit log has {place[0]}/{place[1]}/{pos} of {tenant}, as no store has it"
+    yield from evidence.broken_seals
+
+
 def nothing_is_left_over(evidence: Evidence) -> Iterator[str]:
     """After the fault: no lag, nothing parked, nobody halted."""
     for place, head in evidence.heads.items():
@@ -213,6 +235,7 @@ INVARIANTS: Mapping[str, Callable[[Evidence], Iterator[str]]] = {
     "2 no hole in a log": logs_have_no_hole,
     "3 topics hold the log": topics_hold_the_log,
     "4 projections are folds of the log": projections_are_folds,
+    "5 the audit is the store": audit_is_the_store,
     "7 nothing is left over": nothing_is_left_over,
     "8 claims are those of the streams": claims_are_those_of_the_streams,
 }

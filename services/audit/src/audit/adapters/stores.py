@@ -62,11 +62,11 @@ async def _stored(channel: grpc.aio.Channel, log: str, shard: int) -> AsyncItera
 def _audited(connection: Connection, log: str, shard: int) -> Mapping[int, set[bytes]]:
     audited: dict[int, set[bytes]] = {}
     for pos, encoded in connection.execute(AUDITED, (log, shard), binary=True):
-        audited.setdefault(pos, set()).add(_hash(encoded))
+        audited.setdefault(pos, set()).add(hash_of(encoded))
     return audited
 
 
-def _hash(encoded: bytes) -> bytes:
+def hash_of(encoded: bytes) -> bytes:
     """As the store must have had it for such a record; empty for one that no store published."""
     try:
         found = record.read(encoded)
