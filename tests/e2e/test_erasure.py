@@ -72,6 +72,7 @@ async def test_what_a_person_is_called_and_what_a_job_says_can_be_forgotten(
     assert not _key_in(tmp_path / "after", visit.job["name"])
     assert _key_in(tmp_path / "before", ada["name"])
     assert stored.items() <= _chains(whole_stack).items()
+    assert "hold; root" in await asyncio.to_thread(_command, whole_stack, "audit", "verify")
 
 
 async def _answers(caller: Api, technician: str, job: str) -> dict[str, Any]:
