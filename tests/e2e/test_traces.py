@@ -321,10 +321,12 @@ def _reported(scraped: Mapping[str, str]) -> dict[str, tuple[str, str, str, set[
 
 
 def _whose(services: set[str]) -> str:
-    behind = {service.name for service in topology.EVENT_SOURCED}
+    """`services`: some of those that have a database; a keyring consumes nothing, say."""
+    behind = {service.name for service in topology.STORING}
     every = {service.name for service in topology.SERVICES}
-    names = {frozenset(behind): "services", frozenset(every): "all"}
-    return names.get(frozenset(services), " ".join(sorted(services)))
+    if services == every:
+        return "all"
+    return "services" if services <= behind else " ".join(sorted(services))
 
 
 def _is_row_of(span: Seen, row: tuple[str, ...]) -> bool:

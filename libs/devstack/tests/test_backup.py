@@ -165,7 +165,7 @@ def test_a_script_reads_what_was_backed_up_and_restored(
     backed_up = json.loads(capsys.readouterr().out)
     running.down(_ignore)
 
-    restore(tmp_path / "backup", as_json=True)
+    restore(tmp_path / "backup", none_erased=True, as_json=True)
 
     restored = json.loads(capsys.readouterr().out)
     assert restored["events"] == backed_up["events"]

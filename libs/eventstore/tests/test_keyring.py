@@ -119,3 +119,19 @@ def test_a_key_encryption_key_has_32_bytes() -> None:
 
     with pytest.raises(ValueError, match="32 bytes"):
         PostgresKeyring(pool, b"short")
+
+
+@pytest.mark.integration
+async def test_a_restart_of_the_database_is_no_news_to_whoever_asks_for_a_key(
+    owner_pool: Pool, keyring: Database
+) -> None:
+    keys = PostgresKeyring(owner_pool, KEK)
+    key = await keys.create(NORTH, "jobs/1")
+
+    with psycopg.connect(keyring.superuser_dsn, autocommit=True) as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid, 2000) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+
+    assert await keys.unwrap(NORTH, ["jobs/1"]) == {"jobs/1": key}

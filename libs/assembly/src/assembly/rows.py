@@ -134,6 +134,16 @@ async def replace(
         await tx.execute(FILL.format(table=name, columns=columns), [_json(found)])
 
 
+def plain(value: Any) -> Any:
+    """`dataclasses.asdict` for rows that are written at once: it copies nothing it need not."""
+    names = getattr(type(value), "__dataclass_fields__", None)
+    if names is not None:
+        return {name: plain(getattr(value, name)) for name in names}
+    if isinstance(value, tuple | list):
+        return [plain(each) for each in value]
+    return value
+
+
 def _split(keys: Iterable[Key]) -> tuple[list[str], list[str]]:
     pairs = list(keys)
     return [tenant for tenant, _ in pairs], [stream for _, stream in pairs]

@@ -1,7 +1,7 @@
 """The keys of subjects: one random key for each, wrapped by its tenant's; forgotten, not deleted."""
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, LiteralString, Protocol
@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from psycopg import AsyncConnection, DatabaseError, OperationalError
-from psycopg_pool import AsyncConnectionPool
+from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
 
 from kernel.errors import RuleViolated, Unavailable
 from kernel.ids import IdGenerator, Uuid7
@@ -125,12 +125,24 @@ class PostgresKeyring:
         await self._rows("SELECT keyring.forget(%s, %s)", tenant, subject)
 
     async def _rows(self, query: LiteralString, *parameters: object) -> list[tuple[Any, ...]]:
+        """Asked twice where the first connection was dead: all do no more the second time."""
         try:
-            async with self._pool.connection() as connection:
-                cursor = await connection.execute(query, parameters, binary=True)
-                return await cursor.fetchall()
+            return await self._asked(query, parameters)
+        except (PoolClosed, PoolTimeout) as error:
+            raise _silent() from error
+        except OperationalError:
+            await self._pool.check()  # after a restart of the server they all are
+        try:
+            return await self._asked(query, parameters)
         except OperationalError as error:
-            raise KeyringUnavailable("the keyring does not answer") from error
+            raise _silent() from error
+
+    async def _asked(
+        self, query: LiteralString, parameters: Sequence[object]
+    ) -> list[tuple[Any, ...]]:
+        async with self._pool.connection() as connection:
+            cursor = await connection.execute(query, parameters, binary=True)
+            return await cursor.fetchall()
 
     def _unwrapped(self, tenant: str, subject: str, key_id: UUID, wrapped: bytes) -> Key:
         nonce, sealed = wrapped[:NONCE_BYTES], wrapped[NONCE_BYTES:]
@@ -139,6 +151,10 @@ class PostgresKeyring:
             return Key(str(key_id), self._wrapping(tenant).decrypt(nonce, sealed, label))
         except InvalidTag as error:
             raise KeyBroken(f"key {key_id} of {subject}") from error
+
+
+def _silent() -> KeyringUnavailable:
+    return KeyringUnavailable("the keyring does not answer")
 
 
 def _forgotten(subject: str) -> SubjectForgotten:

@@ -106,15 +106,15 @@ class Cursor:
 
     def after(self, envelope: Envelope, kafka_offset: int | None = None) -> "Cursor":
         """Events out of the store leave the offset alone."""
-        offset = self.kafka_offset if kafka_offset is None else kafka_offset
         return Cursor(
             self.log,
             self.shard,
             envelope.pos,
             envelope.hash,
             envelope.epoch,
-            offset,
+            self.kafka_offset if kafka_offset is None else kafka_offset,
             self.unproven,
+            self.layout,
         )
 
     def _diverged(self, envelope: Envelope, reason: str) -> Diverged:

@@ -2,12 +2,11 @@
 
 import base64
 from collections.abc import Mapping
-from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
 from assembly.folding import Key, Row
-from assembly.rows import Columns, FoldedRows, Shape, Transaction, replace
+from assembly.rows import Columns, FoldedRows, Shape, Transaction, plain, replace
 from eventstore import mapping
 from kernel.personal import Personal, Sealed
 from messaging.envelope import Envelope, Undecodable
@@ -41,7 +40,7 @@ class WorkloadRows(FoldedRows[JobEvent, JobWork]):
     ) -> None:
         await super().saved(tx, before, after)
         changed = {
-            key: [asdict(clock) for clock in row.value.clocks]
+            key: [plain(clock) for clock in row.value.clocks]
             for key, row in after.items()
             if row.value.clocks != (before[key].value.clocks if key in before else ())
         }
@@ -64,7 +63,7 @@ def technician_of(row: Columns) -> Technician:
 
 def _row(technician: State) -> Columns:
     assert isinstance(technician, Technician)
-    return asdict(technician) | {"display_name": _sealed(technician.display_name)}
+    return plain(technician) | {"display_name": _sealed(technician.display_name)}
 
 
 def _certification(held: Mapping[str, Any]) -> Certification:
@@ -81,7 +80,7 @@ def _sealed(words: Personal) -> Columns:
     assert words.sealed is not None
     return {
         "subject": words.subject,
-        **asdict(words.sealed),
+        **plain(words.sealed),
         "nonce": base64.b64encode(words.sealed.nonce).decode(),
         "ciphertext": base64.b64encode(words.sealed.ciphertext).decode(),
     }
@@ -110,7 +109,7 @@ def _clock(row: Columns) -> Clock:
 ROSTER: Shape[State] = Shape("technician", to_row=_row, of_row=technician_of)
 WORK: Shape[JobWork] = Shape(
     "job",
-    to_row=asdict,
+    to_row=plain,
     of_row=lambda row: JobWork(
         technician=TechnicianId(row["technician"]) if row["technician"] else None,
         is_open=row["is_open"],

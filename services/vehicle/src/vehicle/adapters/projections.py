@@ -1,12 +1,11 @@
 """How events reach the read models: rows that are folds of streams."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
 from assembly.folding import Key, Row
-from assembly.rows import Columns, FoldedRows, Shape, Transaction, replace
+from assembly.rows import Columns, FoldedRows, Shape, Transaction, plain, replace
 from kernel.money import Money
 from kernel.units import Distance, DistanceUnit
 from messaging.envelope import Envelope
@@ -74,17 +73,17 @@ def money_of(row: Columns | None) -> Money | None:
 
 def _row(vehicle: State) -> Columns:
     assert isinstance(vehicle, Vehicle)
-    return asdict(vehicle)
+    return plain(vehicle)
 
 
 def _visits(key: Key, row: Row[JobHistory]) -> list[Columns]:
     job = JobId(key[1])
     of_job = enumerate(visits(job, row.value), start=1)
-    return [{**asdict(each), "visit": n, "vehicle": row.value.vehicle} for n, each in of_job]
+    return [{**plain(each), "visit": n, "vehicle": row.value.vehicle} for n, each in of_job]
 
 
 def _history_row(job: JobHistory) -> Columns:
-    stays = [asdict(stay) | {"done": sorted(stay.done)} for stay in job.stays]
+    stays = [plain(stay) | {"done": sorted(stay.done)} for stay in job.stays]
     return {
         "number": job.number,
         "vehicle": job.vehicle,

@@ -2,12 +2,11 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 from uuid import UUID
 
 from assembly.folding import Key, Row, folded
-from assembly.rows import Columns, FoldedRows, Shape, Transaction, replace, save
+from assembly.rows import Columns, FoldedRows, Shape, Transaction, plain, replace, save
 from eventstore.decider import fold
 from eventstore.store import EventStore
 from messaging.envelope import Envelope
@@ -65,7 +64,7 @@ class JobRows:
         await save(
             tx,
             "job",
-            {key: Row(asdict(new.row), after[key].version) for key, (_, new) in views.items()},
+            {key: Row(plain(new.row), after[key].version) for key, (_, new) in views.items()},
         )
         for table, part in PARTS.items():
             await replace(tx, table, "job", _changed(views, part))
@@ -103,7 +102,7 @@ def _changed(
     views: Mapping[Key, tuple[JobView | None, JobView]], part: Callable[[JobView], Sequence[Any]]
 ) -> dict[Key, Sequence[Columns]]:
     return {
-        key: [asdict(row) for row in part(new)]
+        key: [plain(row) for row in part(new)]
         for key, (old, new) in views.items()
         if part(new) != (part(old) if old else ())
     }
@@ -117,7 +116,7 @@ PARTS: Mapping[str, Callable[[JobView], Sequence[Any]]] = {
 
 
 def _technician_row(technician: TechnicianFacts) -> Columns:
-    held = [asdict(certification) for certification in technician.certifications]
+    held = [plain(certification) for certification in technician.certifications]
     return {"active": technician.active, "certifications": held}
 
 
@@ -128,7 +127,7 @@ SITES: Shape[str] = Shape(
 )
 VEHICLES: Shape[KnownVehicle] = Shape(
     "vehicle",
-    to_row=asdict,
+    to_row=plain,
     of_row=lambda row: KnownVehicle(row["vin"], row["plate"], row["sold"]),
 )
 TECHNICIANS: Shape[TechnicianFacts] = Shape(
