@@ -65,8 +65,10 @@ def _halted(lines: list[Progress]) -> list[Progress]:
 
 
 def _all_halted(lines: list[Progress]) -> bool:
-    """Everybody but the relays, which follow nobody."""
-    return _halted(lines) == [line for line in lines if not line.name.endswith(".relay")]
+    """Everybody but the relays, which follow nobody, and whoever follows a log that is empty."""
+    return all(
+        line.state == "halted" for line in lines if not line.name.endswith((".relay", ".forgotten"))
+    )
 
 
 def _resumed(lines: list[Progress]) -> bool:

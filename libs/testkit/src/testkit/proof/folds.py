@@ -48,8 +48,15 @@ AGGREGATES: Sequence[Aggregate] = (
     (technician.EVENTS, TECHNICIAN),
     (keyring.EVENTS, SUBJECT),
 )
-NO_ROWS = frozenset({CertificationReactions.name, Sequencer.name})
-"""A policy sends commands; the audit's records are checked for themselves."""
+NO_ROWS = frozenset(
+    {
+        CertificationReactions.name,
+        Sequencer.name,
+        "workshop.forgotten",
+        "technician.forgotten",
+    }
+)
+"""They send commands, forget keys, or keep records that are checked for themselves."""
 TABLES = """
 SELECT relname FROM pg_class
 WHERE relnamespace = to_regnamespace('read') AND relkind IN ('r', 'v') ORDER BY 1"""
