@@ -63,7 +63,8 @@ def technician_of(row: Columns) -> Technician:
 
 def _row(technician: State) -> Columns:
     assert isinstance(technician, Technician)
-    return plain(technician) | {"display_name": _sealed(technician.display_name)}
+    row: Columns = plain(technician)
+    return {**row, "display_name": _sealed(technician.display_name)}
 
 
 def _certification(held: Mapping[str, Any]) -> Certification:

@@ -73,7 +73,8 @@ def money_of(row: Columns | None) -> Money | None:
 
 def _row(vehicle: State) -> Columns:
     assert isinstance(vehicle, Vehicle)
-    return plain(vehicle)
+    row: Columns = plain(vehicle)
+    return row
 
 
 def _visits(key: Key, row: Row[JobHistory]) -> list[Columns]:
