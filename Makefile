@@ -9,8 +9,9 @@ T ?= libs services tests
 MINUTES ?= 3
 CASES ?= 20000
 SEED ?= 0
+ONLY ?=
 
-.PHONY: help setup browser up down demo logs protos fmt lint types arch test unit test-keycloak fuzz mutants chaos bench lock
+.PHONY: help setup browser generator up down demo logs protos fmt lint types arch test unit test-keycloak fuzz mutants chaos bench lock
 
 ##@ Start
 help: ## This list
@@ -21,6 +22,9 @@ setup: ## Install what is missing: system packages, Python packages, Kafka's jar
 
 browser:
 	@scripts/bootstrap browser
+
+generator:
+	@scripts/bootstrap load
 
 up: setup ## Start PostgreSQL, Kafka and all services; returns when they are ready
 	@$(BIN)/bayline up
@@ -74,8 +78,8 @@ chaos: setup ## Kill, stop and republish while a fleet works, then check every i
 fuzz: protos ## 20,000 requests, allowed and not, against the API's own document; CASES=20000 SEED=0
 	@FUZZ_CASES=$(CASES) FUZZ_SEED=$(SEED) $(BIN)/pytest --timeout 0 tests/security/test_the_document_holds.py
 
-bench: setup ## Latency and CPU of commands and reads at 100 a second
-	@$(BIN)/python tests/load/bench.py
+bench: generator ## What all of it costs, beside the least that could do it; ONLY=requests,live for parts
+	@$(BIN)/python -m tests.load.bench --only "$(ONLY)"
 
 ##@ Dependencies
 lock: setup ## Pin requirements.in into requirements.lock

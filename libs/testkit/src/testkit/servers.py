@@ -89,13 +89,20 @@ def whole_stack() -> Iterator[Stack]:
 @contextmanager
 def own_stack() -> Iterator[Stack]:
     """All of `make up` on ports and data of its own."""
+    with own_place() as stack:
+        stack.up(say_nothing)
+        yield stack
+
+
+@contextmanager
+def own_place() -> Iterator[Stack]:
+    """A stack of which nothing is started yet; whatever then is, is stopped in the end."""
     with _folder() as folder:
         stack = Stack.beside(folder / "home")
         try:
-            stack.up(_say_nothing)
             yield stack
         finally:
-            stack.down(_say_nothing)
+            stack.down(say_nothing)
 
 
 @pytest.fixture
@@ -108,7 +115,7 @@ def _unique() -> str:
     return Uuid7().new().hex[-12:]
 
 
-def _say_nothing(name: str, text: str) -> None:
+def say_nothing(name: str, text: str) -> None:
     """A test that fails shows the failure itself."""
 
 
