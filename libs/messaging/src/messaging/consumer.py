@@ -77,7 +77,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         parks: bool = True,
         most: int = MOST_RECORDS,
     ) -> None:
-        """`pace`: seconds between batches, where nobody waits for what comes of them."""
+        """`pace`: seconds after a batch that was not full, where nobody waits for what comes of it."""
         self._settings, self._pool, self._name, self._topics = settings, pool, name, topics
         self._projection = projection
         self._clock = clock or SystemClock()
@@ -123,9 +123,9 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
             try:
                 async with self._joined() as kafka:
                     while not self._stopped.is_set():
-                        await self._turn(kafka)
+                        count = await self._turn(kafka)
                         backoff.reset()
-                        if self._pace:
+                        if self._pace and count < self._most:
                             await self._rest(self._pace)
             except KafkaError as error:
                 log.warning("consumer_restarted", consumer=self._name, error=repr(error))
@@ -170,13 +170,15 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
                 async with asyncio.timeout(CLOSE_SECONDS):
                     await kafka.stop()
 
-    async def _turn(self, kafka: AIOKafkaConsumer) -> None:
+    async def _turn(self, kafka: AIOKafkaConsumer) -> int:
+        """Returns how many records there were."""
         async with self._recovering(kafka):
             await self._place(kafka)
         pause = POLL_MILLISECONDS if self._placed >= kafka.assignment() else HELD_MILLISECONDS
         found = await kafka.getmany(timeout_ms=pause, max_records=self._most)
         async with self._recovering(kafka):
             await self._work(kafka, found)
+        return sum(map(len, found.values()))
 
     @asynccontextmanager
     async def _recovering(self, kafka: AIOKafkaConsumer) -> AsyncIterator[None]:

@@ -18,6 +18,7 @@ from runtime.database import REPEATABLE, Pool
 from runtime.service import Service
 
 MOST_RECORDS = 2_000  # in one transaction
+REST_SECONDS = 0.1  # after fewer: each transaction waits for the disk
 
 
 async def main(settings: Settings, service: Service) -> None:
@@ -47,6 +48,7 @@ def _consumer(settings: Settings, service: Service, log: Pool) -> Consumer:
         projection=Sequencer(),
         backfill=Logs({name: peers[owner_of(name)] for name in logs()}),
         parks=False,
+        pace=REST_SECONDS,
         most=MOST_RECORDS,
     )
 
