@@ -1,5 +1,6 @@
 import asyncio
 import os
+from dataclasses import replace
 from pathlib import Path
 from signal import SIGKILL
 
@@ -65,7 +66,10 @@ def test_a_killed_server_that_nobody_reaps_is_no_obstacle(stack: Stack) -> None:
 
     stack.parts.cluster().clear_after_kill()
 
-    assert not (stack.parts.cluster().data / "postmaster.pid").exists()
+    assert not [
+        *stack.parts.cluster().data.glob("*.pid"),
+        *stack.parts.cluster().data.glob(".*.lock"),
+    ]
     _start(stack)
 
 
@@ -75,6 +79,21 @@ def test_a_living_server_keeps_its_lock(stack: Stack) -> None:
     stack.parts.cluster().clear_after_kill()
 
     assert (stack.parts.cluster().data / "postmaster.pid").exists()
+
+
+def test_the_database_answers_by_its_socket_and_by_tcp(stack: Stack) -> None:
+    _start(stack)
+    server = stack.parts.environments.postgres
+
+    ways = [_address(each.dsn()) for each in (server, replace(server, sockets=None))]
+
+    assert ways == [None, "127.0.0.1"]
+
+
+def test_a_home_too_deep_for_a_socket_is_served_by_tcp(place: Path) -> None:
+    deep = Stack.at(place / ("deep" * 30)).parts.environments
+
+    assert f"@127.0.0.1:{deep.postgres.port}/" in deep.postgres.dsn()
 
 
 def test_down_stops_only_what_it_has_started(stack: Stack, place: Path) -> None:
@@ -123,6 +142,13 @@ def _remembered(stack: Stack, what: str) -> bool:
     with psycopg.connect(stack.parts.environments.postgres.dsn()) as connection:
         found = connection.execute("SELECT FROM remembered WHERE what = %s", [what])
         return found.rowcount == 1
+
+
+def _address(dsn: str) -> str | None:
+    """Of the server, as the server sees it: none where one comes by a socket."""
+    with psycopg.connect(dsn) as connection:
+        found = connection.execute("SELECT host(inet_server_addr())").fetchone()
+        return found[0] if found else None
 
 
 def _topics(stack: Stack) -> set[str]:

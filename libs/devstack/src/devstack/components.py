@@ -2,13 +2,11 @@
 
 import asyncio
 import http.client
-import os
 import shutil
 import sys
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 
 from devstack import accounts, databases, kafka, topology
@@ -16,7 +14,7 @@ from devstack.environments import Environments
 from devstack.failure import StackFailure
 from devstack.kafka import Broker
 from devstack.ports import HOST
-from devstack.postgres import SHARED, Cluster, reachable
+from devstack.postgres import Cluster, folder_of
 from devstack.processes import Program, run
 from devstack.topology import Service
 from messaging.admin import ensure_topics
@@ -59,7 +57,7 @@ class Parts:
 
     def cluster(self) -> Cluster:
         server = self.environments.postgres
-        return Cluster(self._cluster_folder(), self.log("postgres"), server)
+        return Cluster(folder_of(self.home), self.log("postgres"), server)
 
     def broker(self) -> Broker:
         offset = self.environments.offset
@@ -69,7 +67,7 @@ class Parts:
 
     def erase(self) -> None:
         """Forgets all data: stores, topics, keys, logs. Nothing may run."""
-        shutil.rmtree(self._cluster_folder(), ignore_errors=True)
+        shutil.rmtree(folder_of(self.home), ignore_errors=True)
         shutil.rmtree(self.home, ignore_errors=True)
 
     def migrate(self, database: str) -> list[str]:
@@ -79,12 +77,6 @@ class Parts:
         if done.returncode != 0:
             raise StackFailure(f"the migration of {database} failed: {done.stderr.strip()}")
         return [line for line in done.stdout.splitlines() if line.startswith("applied")]
-
-    def _cluster_folder(self) -> Path:
-        """In the home folder, unless PostgreSQL's own user cannot get there (below /root)."""
-        if os.geteuid() != 0 or reachable(self.home):
-            return self.home / "postgres"
-        return SHARED / sha256(str(self.home).encode()).hexdigest()[:12] / "postgres"
 
     def _postgres(self) -> Component:
         cluster = self.cluster()

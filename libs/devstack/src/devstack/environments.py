@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from pydantic import SecretStr
 
@@ -11,7 +12,7 @@ from devstack.accounts import Login
 from devstack.databases import LOGINS
 from devstack.places import environment
 from devstack.ports import HOST
-from devstack.postgres import Server
+from devstack.postgres import Server, sockets_in
 from devstack.secrets import Secrets
 from devstack.topology import Service
 
@@ -22,11 +23,13 @@ LOG_NAME = "audit.bayline.local"  # of the key that signs checkpoints
 class Environments:
     secrets: Secrets
     offset: int = 0
+    cluster: Path | None = None  # PostgreSQL's data folder, if it is on this machine
 
     @property
     def postgres(self) -> Server:
         port = topology.POSTGRES_PORT + self.offset
-        return Server(port, self.secrets.password("postgres"))
+        sockets = sockets_in(self.cluster, port) if self.cluster else None
+        return Server(port, self.secrets.password("postgres"), sockets=sockets)
 
     @property
     def kafka(self) -> Login:

