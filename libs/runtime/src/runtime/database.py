@@ -56,27 +56,37 @@ async def rows(
 ) -> list[TupleRow]:
     """One query of this tenant, the whole transaction in one round trip.
 
-    A read model that was swapped underneath makes a prepared statement fail once (0A000); the
-    rollback drops what was prepared, so the same connection answers when asked again.
+    A read model that was swapped underneath makes a prepared statement fail once (0A000); without
+    what was prepared the same connection answers when asked again.
     """
     _check(tenant)
     async with pool.connection() as connection:
         try:
             return await _rows(connection, tenant, query, parameters)
         except FeatureNotSupported:
+            await connection.execute("DEALLOCATE ALL")
             return await _rows(connection, tenant, query, parameters)
 
 
 async def _rows(
     connection: Connection, tenant: str, query: LiteralString, parameters: Parameters
 ) -> list[TupleRow]:
-    async with _transaction(connection, tenant):
+    """What is sent before a pipeline's end is one transaction: BEGIN and COMMIT would double its cost."""
+    async with _whole(connection), connection.pipeline():
+        await connection.execute(SET_TENANT, (tenant,))
         cursor = await connection.execute(query, parameters)
     return await cursor.fetchall()
 
 
 @asynccontextmanager
 async def _transaction(connection: Connection, tenant: str) -> AsyncIterator[None]:
+    async with _whole(connection), connection.pipeline(), connection.transaction():
+        await connection.execute(SET_TENANT, (tenant,))
+        yield
+
+
+@asynccontextmanager
+async def _whole(connection: Connection) -> AsyncIterator[None]:
     """Cancelled half way, it takes the connection with it.
 
     A cancelled pipeline leaves BEGIN done at the server while psycopg believes that there is no
@@ -84,9 +94,7 @@ async def _transaction(connection: Connection, tenant: str) -> AsyncIterator[Non
     back when the server's patience ends: an accepted command would be lost.
     """
     try:
-        async with connection.pipeline(), connection.transaction():
-            await connection.execute(SET_TENANT, (tenant,))
-            yield
+        yield
     except (asyncio.CancelledError, GeneratorExit):
         await connection.close()
         raise
