@@ -35,6 +35,7 @@ EVENT_LOG_POLICIES = "bayline/event/v1/policies.cedar"
 DRAIN_SECONDS = 4.0
 TASK_SECONDS = 4.0
 CLOSE_SECONDS = 1.5
+COLLECT_AFTER = (10_000, 20, 20)
 
 Entered = TypeVar("Entered")
 log = structlog.get_logger()
@@ -210,9 +211,13 @@ class Service:
 
 
 def _settle() -> None:
-    """What start-up made stays: the collector need not look through it again and again."""
+    """What start-up made stays: the collector need not look through it again and again.
+
+    Nor through what requests make, which mostly goes by itself: it looks for cycles more rarely.
+    """
     gc.collect()
     gc.freeze()
+    gc.set_threshold(*COLLECT_AFTER)
 
 
 async def _within(seconds: float, step: Awaitable[object], otherwise: str) -> None:
