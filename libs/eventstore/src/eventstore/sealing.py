@@ -1,9 +1,10 @@
 """Personal words sealed on their way into the log, and opened on their way to a reader."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any, TypeAlias, TypeVar
 from uuid import UUID
 
@@ -166,38 +167,53 @@ def _place(tenant: str, stream: UUID, version: int, field: str) -> bytes:
 
 
 def _sealed_in(value: Value) -> set[Personal]:
-    return {each for each in _personal_in(value) if each.sealed is not None}
+    found: set[Personal] = set()
+    _note_sealed(value, found)
+    return found
 
 
-def _personal_in(value: Value) -> Iterator[Personal]:
+def _note_sealed(value: Value, found: set[Personal]) -> None:
     if isinstance(value, Personal):
-        yield value
-    elif is_dataclass(value) and not isinstance(value, type):
-        for field in fields(value):
-            yield from _personal_in(getattr(value, field.name))
-    elif isinstance(value, Mapping):
-        for each in value.values():
-            yield from _personal_in(each)
-    elif isinstance(value, tuple | list | frozenset | set):
-        for each in value:
-            yield from _personal_in(each)
+        if value.sealed is not None:
+            found.add(value)
+        return
+    parts = _parts_of(value.__class__)
+    if parts is not None:
+        for part in parts(value):
+            _note_sealed(part, found)
+
+
+@cache
+def _parts_of(kind: type) -> Callable[[Value], Iterable[Value]] | None:
+    """How to get at what a value of this class holds; None where it holds nothing."""
+    if is_dataclass(kind):
+        names = _names_of(kind)
+        return lambda value: [getattr(value, name) for name in names]
+    if issubclass(kind, Mapping):
+        return lambda value: value.values()
+    return iter if issubclass(kind, tuple | list | frozenset | set) else None
+
+
+@cache
+def _names_of(kind: type) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(kind) if field.init)
 
 
 def _rebuilt(value: Value, opened: Mapping[Personal, Personal]) -> Value:
     """The value itself where nothing in it was sealed."""
     if isinstance(value, Personal):
         return opened.get(value, value)
-    if is_dataclass(value) and not isinstance(value, type):
+    if _parts_of(value.__class__) is None:
+        return value
+    if is_dataclass(value):
         return _changed(value, opened)
     if isinstance(value, Mapping):
         return {key: _rebuilt(each, opened) for key, each in value.items()}
-    if isinstance(value, tuple | list | frozenset | set):
-        return type(value)(_rebuilt(each, opened) for each in value)
-    return value
+    return type(value)(_rebuilt(each, opened) for each in value)
 
 
 def _changed(value: Value, opened: Mapping[Personal, Personal]) -> Value:
-    inner = {field.name: getattr(value, field.name) for field in fields(value) if field.init}
+    inner = {name: getattr(value, name) for name in _names_of(value.__class__)}
     after = {name: _rebuilt(each, opened) for name, each in inner.items()}
     changes = {name: each for name, each in after.items() if each is not inner[name]}
     return replace(value, **changes) if changes else value
