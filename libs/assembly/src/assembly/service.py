@@ -27,7 +27,7 @@ from runtime.positions import Place
 from runtime.service import Service
 from runtime.settings import EventSourcedSettings
 
-REACTION_SECONDS = 0.1
+REACTION_SECONDS = 0.25
 
 E = TypeVar("E")
 S = TypeVar("S")
