@@ -88,6 +88,7 @@ class FakeSource:
 def ready_hub() -> Hub:
     hub = Hub(Kafka(bootstrap=""), [JOBS])
     hub._ready.set()
+    hub._followed[JOBS].set()
     return hub
 
 
@@ -208,7 +209,7 @@ async def test_a_stream_ends_when_its_token_does(policies: Policies) -> None:
 async def test_a_reader_that_is_too_slow_is_sent_away_to_resume() -> None:
     hub = ready_hub()
 
-    with hub.watching(JOBS, "acme") as watcher:
+    async with hub.watching(JOBS, "acme") as watcher:
         for pos in range(1, 2_100):
             hub._pass_on(an_event(1, pos))
         with pytest.raises(LiveStreamBehind):
@@ -218,7 +219,7 @@ async def test_a_reader_that_is_too_slow_is_sent_away_to_resume() -> None:
 async def test_when_the_topic_has_a_hole_readers_resume_from_the_store() -> None:
     hub = ready_hub()
 
-    with hub.watching(JOBS, "acme") as watcher:
+    async with hub.watching(JOBS, "acme") as watcher:
         hub._pass_on(an_event(1, 1))
         hub._pass_on(an_event(1, 3))
         with pytest.raises(LiveTailUnavailable):
@@ -228,8 +229,9 @@ async def test_when_the_topic_has_a_hole_readers_resume_from_the_store() -> None
 async def test_nobody_watches_before_the_tail_is_connected() -> None:
     hub = Hub(Kafka(bootstrap=""), [JOBS])
 
-    with pytest.raises(LiveTailUnavailable), hub.watching(JOBS, "acme"):
-        pass
+    with pytest.raises(LiveTailUnavailable):
+        async with hub.watching(JOBS, "acme"):
+            pass
     assert await hub.check() is not None
 
 

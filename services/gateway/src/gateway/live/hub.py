@@ -1,8 +1,8 @@
-"""One Kafka reader for all who watch: every topic from now on, without a group."""
+"""One Kafka reader for all who watch: each topic from its first watcher on, without a group."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import structlog
@@ -15,6 +15,7 @@ from messaging.kafka import KafkaSettings, connection
 
 WAITING = 2_000
 FETCH_MS = 250
+FOLLOW_SECONDS = 5.0
 
 log = structlog.get_logger()
 
@@ -59,29 +60,45 @@ class Watcher:
 class Hub:
     """Reads on and on. When the broker fails it goes on from the offsets it had reached.
 
-    A watcher that began after `ready` gets every event published from then on. Within a shard
-    positions have no holes; where one is met, every watcher is ended, and resumes from the store.
+    A topic that nobody ever watched is not read: each fetch costs the broker its partitions. A
+    watcher gets every event published after it began. Within a shard positions have no holes;
+    where one is met, every watcher is ended, and resumes from the store.
     """
 
     def __init__(self, settings: KafkaSettings, topics: Sequence[str]) -> None:
         self._settings = settings
-        self._topics = tuple(topics)
+        self._followed = {topic: asyncio.Event() for topic in topics}
+        self._wanted: set[str] = set()
+        self._asked = asyncio.Event()
         self._watchers: set[Watcher] = set()
         self._offsets: dict[TopicPartition, int] = {}
         self._last: dict[tuple[str, int], int] = {}
         self._ready = asyncio.Event()
         self._stopping = asyncio.Event()
 
-    @contextmanager
-    def watching(self, topic: str, tenant: str) -> Iterator[Watcher]:
+    @asynccontextmanager
+    async def watching(self, topic: str, tenant: str) -> AsyncIterator[Watcher]:
         if not self._ready.is_set():
             raise LiveTailUnavailable("the live tail is not connected yet")
+        await self._follow(topic)
         watcher = Watcher(topic, tenant)
         self._watchers.add(watcher)
         try:
             yield watcher
         finally:
             self._watchers.discard(watcher)
+
+    async def _follow(self, topic: str) -> None:
+        """Returns once every later event of the topic will be read."""
+        if topic not in self._followed:
+            return
+        self._wanted.add(topic)
+        self._asked.set()
+        try:
+            async with asyncio.timeout(FOLLOW_SECONDS):
+                await self._followed[topic].wait()
+        except TimeoutError:
+            raise LiveTailUnavailable("the broker does not answer the live tail now") from None
 
     async def check(self) -> str | None:
         return None if self._ready.is_set() else "the live tail is not connected to the broker"
@@ -97,6 +114,7 @@ class Hub:
 
     async def stop(self) -> None:
         self._stopping.set()
+        self._asked.set()
         for watcher in self._watchers:
             watcher.end(LiveTailUnavailable("the gateway is stopping"))
 
@@ -105,24 +123,32 @@ class Hub:
             **connection(self._settings), enable_auto_commit=False, auto_offset_reset="latest"
         )
         await consumer.start()
+        reads: set[str] = set()
         try:
-            await self._seek(consumer)
             self._ready.set()
             while not self._stopping.is_set():
-                self._spread(await consumer.getmany(timeout_ms=FETCH_MS))
+                if reads != self._wanted:
+                    reads = await self._turn_to(consumer, set(self._wanted))
+                if reads:
+                    self._spread(await consumer.getmany(timeout_ms=FETCH_MS))
+                else:
+                    await self._asked.wait()
                 backoff.reset()
         finally:
             await consumer.stop()
 
-    async def _seek(self, consumer: AIOKafkaConsumer) -> None:
+    async def _turn_to(self, consumer: AIOKafkaConsumer, topics: set[str]) -> set[str]:
         """To the end at first, then to where it was: the end is asked for, not left to chance."""
         partitions = [
-            TopicPartition(topic, number) for topic in self._topics for number in range(PARTITIONS)
+            TopicPartition(topic, number) for topic in topics for number in range(PARTITIONS)
         ]
         consumer.assign(partitions)
         ends = await consumer.end_offsets(partitions)
         for partition in partitions:
             consumer.seek(partition, self._offsets.setdefault(partition, ends[partition]))
+        for topic in topics:
+            self._followed[topic].set()
+        return topics
 
     def _spread(self, batches: dict[TopicPartition, list[object]]) -> None:
         for partition, records in batches.items():

@@ -102,7 +102,7 @@ class Streams:
         """From the cursor, or from now on; the first frame says where that is."""
         job = request.job.removeprefix("jobs/")
         wanted = _visible(who, request.site.removeprefix("sites/"), job)
-        with self.hub.watching(JOBS, who.tenant) as watcher:
+        async with self.hub.watching(JOBS, who.tenant) as watcher:
             heads = await self.source.heads(JOBS)
             cursor = self._cursor(request.cursor, JOBS, who, heads, beginning=False)
             yield StreamFrame(
@@ -128,7 +128,7 @@ class Streams:
                 cursor=cursor.sealed(self.seals, who.tenant), type="cursor", topic=request.topic
             )
             return
-        with self.hub.watching(request.topic, who.tenant) as watcher:
+        async with self.hub.watching(request.topic, who.tenant) as watcher:
             heads = await self.source.heads(request.topic)
             cursor = self._cursor(request.cursor, request.topic, who, heads, beginning=True)
             async for frame in self._past(
