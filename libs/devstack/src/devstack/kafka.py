@@ -4,6 +4,7 @@ import asyncio
 import base64
 import fcntl
 import hashlib
+import logging
 import shutil
 import sys
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -23,6 +24,9 @@ from devstack.places import BUILD
 from devstack.ports import HOST
 from devstack.processes import Program, run
 from messaging.kafka import connection
+
+TO_ITSELF = "Sending username and password in the clear"  # the administrator's, from here to here
+logging.getLogger("aiokafka.conn").addFilter(lambda record: record.msg != TO_ITSELF)
 
 POM = Path(__file__).parent / "jars" / "pom.xml"
 SUMS = Path(__file__).parent / "jars" / "kafka.sha256"

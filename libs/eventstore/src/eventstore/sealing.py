@@ -127,9 +127,9 @@ class Sealing:
 
 def veiled(value: T) -> T:
     """The same value for whoever may not know: every sealed text reads `[sealed]`."""
-    sealed = {each for each in _personal_in(value) if each.sealed is not None}
-    hidden: T = _rebuilt(value, {each: Personal(each.subject, SEALED) for each in sealed})
-    return hidden
+    hidden = {each: Personal(each.subject, SEALED) for each in _sealed_in(value)}
+    shown: T = _rebuilt(value, hidden)
+    return shown
 
 
 def _case_of(record: Message) -> Message:
