@@ -1,22 +1,27 @@
 """`make bench`: what commands, reads, events and replays cost, each beside the least that could do it."""
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Annotated
+import sys
+import time
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Annotated, Any
 
 import psutil
 import typer
 import uvloop
 
 from devstack.stack import Stack
-from tests.load import requests
+from tests.load import live, replay, requests, store
 from tests.load.report import Part, Report, machine
 from tests.load.starts import started
 
-Measure = Callable[[Stack], Awaitable[Part]]
+Measure = Callable[[Stack], Coroutine[Any, Any, Part]]
 
 PARTS: Mapping[str, Measure] = {
     "requests": requests.measured,
+    "live": live.measured,
+    "store": store.measured,
+    "replay": replay.measured,
 }
 
 
@@ -29,10 +34,10 @@ def main(
         raise typer.BadParameter(
             f"there is no part {', '.join(sorted(unknown))}: {', '.join(PARTS)}"
         )
-    logging.getLogger("aiokafka").setLevel(logging.ERROR)  # it warns of each login on this machine
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what it cannot do, it raises
     where = machine(psutil.getloadavg()[0])
     with started() as (stack, start):
-        parts = [start, *(uvloop.run(_measured(PARTS[name], stack)) for name in wanted)]
+        parts = [start, *(_measured(stack, name) for name in wanted)]
     report = Report(parts, where)
     report.write()
     report.show()
@@ -41,8 +46,11 @@ def main(
     raise typer.Exit(int(report.refused() > 0))
 
 
-async def _measured(measure: Measure, stack: Stack) -> Part:
-    return await measure(stack)
+def _measured(stack: Stack, name: str) -> Part:
+    begun = time.monotonic()
+    part = uvloop.run(PARTS[name](stack))
+    sys.stderr.write(f"{name}: {time.monotonic() - begun:.0f} s\n")
+    return part
 
 
 if __name__ == "__main__":

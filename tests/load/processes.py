@@ -8,11 +8,11 @@ from devstack.stack import Stack
 
 
 class Cpu:
-    """Seconds used by each process of the stack and of `others`, its children included."""
+    """Seconds used by each process of the stack with its children, and by each of `others` alone."""
 
     def __init__(self, stack: Stack, **others: int) -> None:
-        pids = {name: one.pid for name, one in stack.running().items()} | others
-        self._roots = {name: psutil.Process(pid) for name, pid in pids.items()}
+        self._roots = {name: psutil.Process(one.pid) for name, one in stack.running().items()}
+        self._others = {name: psutil.Process(pid) for name, pid in others.items()}
         self._before = self._seconds()
 
     def milliseconds(self, count: int) -> dict[str, float]:
@@ -21,7 +21,8 @@ class Cpu:
         return {name: (after[name] - self._before[name]) * 1000 / count for name in after}
 
     def _seconds(self) -> dict[str, float]:
-        return {name: sum(map(_used, family(root))) for name, root in self._roots.items()}
+        families = {name: sum(map(_used, _family(root))) for name, root in self._roots.items()}
+        return families | {name: _used(other) for name, other in self._others.items()}
 
 
 def memory(stack: Stack) -> Mapping[str, float]:
@@ -30,7 +31,7 @@ def memory(stack: Stack) -> Mapping[str, float]:
     return {name: mib for name, mib in shown.items() if mib is not None}
 
 
-def family(root: psutil.Process) -> list[psutil.Process]:
+def _family(root: psutil.Process) -> list[psutil.Process]:
     return [root, *root.children(recursive=True)]
 
 

@@ -1,11 +1,5 @@
-"""How fast read models are built anew: `python tests/load/replay.py [events]`, on a stack of its own.
+"""How fast read models are built anew, beside a bare INSERT ... unnest of the same rows."""
 
-The jobs of a demo are multiplied by copying their streams past the API; the relays and consumers
-take them from there. Each figure stands beside a bare INSERT ... unnest of the same rows.
-"""
-
-import asyncio
-import sys
 import time
 from collections import defaultdict
 from collections.abc import Sequence
@@ -17,15 +11,15 @@ from uuid import UUID
 
 import psycopg
 
-from devstack import consumers
 from devstack.stack import Stack
 from eventstore.chain import genesis, hash_of, shard_of
-from eventstore.tail import Row
+from eventstore.tail import Row as Event
 from kernel.ids import Uuid7
 from testkit.commands import bayline
-from testkit.servers import own_stack
+from tests.load.report import Goal, Part, Row
+from tests.load.settled import progress, settled
 
-EVENTS = 200_000
+EVENTS = 100_000
 LOG = "bayline.workshop.v1.JobEvent"
 PROJECTIONS = ("vehicle.service-history", "technician.workload", "workshop.job-list")
 STORED = "SELECT * FROM es.linked WHERE log = %s ORDER BY tenant, stream, ver"
@@ -42,22 +36,26 @@ INSERT INTO bare SELECT * FROM unnest(%s::text[], %s::uuid[], %s::int[], %s::tex
   %s::timestamptz[], %s::bytea[])"""
 AT_ONCE = 4000
 NEAR = 40  # events of other jobs in the shard, between two of one job
+HOW = f"""The jobs of `bayline demo` are multiplied to {EVENTS:,} events by copying their streams past the API, those of a shard interleaved. A rebuild is all of `bayline projections rebuild`, processes started and rows compared with the live generation, divided into the events of its logs. The baseline is one connection that inserts the same events as they are, {AT_ONCE:,} at once by `INSERT ... SELECT FROM unnest(...)`, into a table with one key: nothing is decoded or folded."""
 
 
-def main(events: int) -> None:
-    with own_stack() as stack:
-        asyncio.run(bayline(stack, "demo"))
-        rows = _multiply(stack, events)
-        _say("events", len(rows))
-        _say("live, all consumers, s", round(_drained(stack), 1))
-        _say("bare unnest, events/s", round(_bare(stack, rows)))
-        for name in PROJECTIONS:
-            _say(f"{name}, events/s", round(_rebuilt(stack, name)))
+async def measured(stack: Stack) -> Part:
+    await _said(stack, "demo")
+    rows = _multiply(stack, EVENTS)
+    caught_up = Row("all consumers, catching up live", len(rows) / settled(stack), "events/s")
+    bare = _bare(stack, rows)
+    rebuilt = [_row(name, await _rebuilt(stack, name), bare) for name in PROJECTIONS]
+    return Part("Replay", HOW, (*rebuilt, caught_up))
 
 
-def _multiply(stack: Stack, events: int) -> list[Row]:
+def _row(name: str, events_per_second: float, bare: float) -> Row:
+    goals = Goal(">=", 20_000), Goal(">=", 0.4, of="ratio")
+    return Row(f"rebuild of {name}", events_per_second, "events/s", bare, "bare unnest", goals)
+
+
+def _multiply(stack: Stack, events: int) -> list[Event]:
     with psycopg.connect(stack.parts.environments.postgres.dsn("workshop")) as connection:
-        stored = [Row(*row) for row in connection.execute(STORED, (LOG,))]
+        stored = [Event(*row) for row in connection.execute(STORED, (LOG,))]
         copied = _copies(stored, events - len(stored), Random(1))
         heads = {s: (pos, last, at) for s, pos, last, at in connection.execute(HEADS, (LOG,))}
         with connection.cursor().copy(COPY) as copy:
@@ -76,12 +74,12 @@ def _multiply(stack: Stack, events: int) -> list[Row]:
     return stored + [row for rows in copied.values() for row in rows]
 
 
-def _copies(stored: Sequence[Row], events: int, chance: Random) -> dict[int, list[Row]]:
+def _copies(stored: Sequence[Event], events: int, chance: Random) -> dict[int, list[Event]]:
     """Of whole streams, those of one shard interleaved."""
-    ids, streams = Uuid7(), defaultdict[UUID, list[Row]](list)
+    ids, streams = Uuid7(), defaultdict[UUID, list[Event]](list)
     for row in stored:
         streams[row.stream].append(row)
-    shards = defaultdict[int, list[tuple[float, Row]]](list)
+    shards = defaultdict[int, list[tuple[float, Event]]](list)
     made = 0
     while made < events:
         rows = chance.choice(list(streams.values()))
@@ -94,31 +92,22 @@ def _copies(stored: Sequence[Row], events: int, chance: Random) -> dict[int, lis
     return {s: [row for _, row in sorted(rows, key=itemgetter(0))] for s, rows in shards.items()}
 
 
-def _drained(stack: Stack) -> float:
-    """Seconds until every consumer has come to the end."""
-    begun = time.monotonic()
-    while any(line.lag_events for line in _progress(stack)):
-        time.sleep(0.5)
-    return time.monotonic() - begun
-
-
-def _progress(stack: Stack) -> list[consumers.Progress]:
-    with consumers.stores(stack.parts.environments.postgres) as found:
-        return consumers.progress(found)
-
-
-def _rebuilt(stack: Stack, name: str) -> float:
+async def _rebuilt(stack: Stack, name: str) -> float:
     """The whole command, processes and comparison included, as events a second."""
     begun = time.monotonic()
-    said = asyncio.run(bayline(stack, "projections", "rebuild", name, "--json"))
+    await _said(stack, "projections", "rebuild", name, "--json")
     seconds = time.monotonic() - begun
-    if said.code:
-        raise SystemExit(said.err or said.out)
-    (total,) = [each.second.total for each in _progress(stack) if each.name == name and each.second]
+    (total,) = [each.second.total for each in progress(stack) if each.name == name and each.second]
     return total / seconds
 
 
-def _bare(stack: Stack, rows: Sequence[Row]) -> float:
+async def _said(stack: Stack, *words: str) -> None:
+    said = await bayline(stack, *words)
+    if said.code:
+        raise SystemExit(said.err or said.out)
+
+
+def _bare(stack: Stack, rows: Sequence[Event]) -> float:
     """One process, one connection, nothing but the rows."""
     with psycopg.connect(stack.parts.environments.postgres.dsn("workshop")) as connection:
         connection.execute(BARE)
@@ -130,14 +119,5 @@ def _bare(stack: Stack, rows: Sequence[Row]) -> float:
         return len(rows) / (time.monotonic() - begun)
 
 
-def _values(row: Row) -> tuple[object, ...]:
+def _values(row: Event) -> tuple[object, ...]:
     return row.tenant, row.stream, row.ver, row.type, row.occurred_at, row.data
-
-
-def _say(what: str, figure: float) -> None:
-    sys.stdout.write(f"{what:<44}{figure:>12,}\n")
-    sys.stdout.flush()
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else EVENTS)

@@ -14,25 +14,26 @@ from rich.table import Table
 
 LATEST = Path("build/bench/latest.json")
 PAGE = Path("docs/bench.md")
-WIDTH = 110
+WIDTH = 130
 HEADINGS = ("", "value", "unit", "baseline", "ratio", "goal", "met")
 
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """Of the value, or of its ratio to the baseline."""
+    """Of the value, or of how it compares with the baseline."""
 
     bound: Literal["<=", ">="]
     limit: float
-    of: Literal["value", "ratio"] = "value"
+    of: Literal["value", "ratio", "difference"] = "value"
 
     def is_met_by(self, row: "Row") -> bool:
-        figure = row.value if self.of == "value" else row.ratio
+        figure = getattr(row, self.of)
         assert figure is not None, f"{row.name} has no baseline to be held against"
-        return figure <= self.limit if self.bound == "<=" else figure >= self.limit
+        return bool(figure <= self.limit if self.bound == "<=" else figure >= self.limit)
 
     def __str__(self) -> str:
-        return f"{'ratio ' * (self.of == 'ratio')}{self.bound} {_figure(self.limit)}"
+        of = "" if self.of == "value" else f"{self.of} "
+        return f"{of}{self.bound} {_figure(self.limit)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,10 @@ class Row:
     @property
     def ratio(self) -> float | None:
         return self.value / self.baseline if self.baseline else None
+
+    @property
+    def difference(self) -> float | None:
+        return None if self.baseline is None else self.value - self.baseline
 
     @property
     def met(self) -> bool | None:

@@ -5,7 +5,7 @@ import time
 from devstack import consumers
 from devstack.stack import Stack
 
-PATIENCE_SECONDS = 120.0
+PATIENCE_SECONDS = 180.0
 PAUSE_SECONDS = 0.2
 
 
