@@ -11,7 +11,7 @@ import typer
 import uvloop
 
 from devstack.stack import Stack
-from tests.load import live, replay, requests, store
+from tests.load import audit, live, replay, requests, store
 from tests.load.report import Part, Report, machine
 from tests.load.starts import started
 
@@ -22,6 +22,7 @@ PARTS: Mapping[str, Measure] = {
     "live": live.measured,
     "store": store.measured,
     "replay": replay.measured,
+    "audit": audit.measured,
 }
 
 

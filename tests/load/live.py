@@ -6,10 +6,10 @@ import time
 from bisect import bisect_left
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from itertools import accumulate
+from itertools import accumulate, chain
 from typing import cast
 from urllib.parse import urlsplit
 
@@ -21,8 +21,9 @@ from psycopg import sql
 from devstack.stack import Stack
 from messaging.admin import ensure_topics
 from messaging.kafka import connection
+from testkit.topics import eventually
 from tests.load.fleet import STEPS, Fleet, fleet
-from tests.load.generator import Answers, at_rate, percentile
+from tests.load.generator import at_rate, percentile
 from tests.load.processes import Cpu
 from tests.load.report import Goal, Part, Row
 from tests.load.settled import settled
@@ -37,11 +38,12 @@ BARE_TOPIC = "bare"
 PADDING = "x" * 600
 AGAINST = "bare aiokafka, sent to received"
 PATIENCE_SECONDS = 30.0
+SILENCE_SECONDS = 1.0
 EVENTS = """
 SELECT stream, ver, pg_xact_commit_timestamp(xmin) FROM es.event WHERE recorded_at >= %s"""
 LIVE = "SELECT schema FROM consumer.generation WHERE name = %s AND state = 'live'"
 PROJECTED = "SELECT job, version, pg_xact_commit_timestamp(xmin) FROM {}.job"
-HOW = f"""{EVENTS_PER_SECOND} commands a second for {SECONDS} s, as above and of one event each, while {CLIENTS} clients read `{STREAM}` as server-sent events. Commit to projection is what PostgreSQL itself says (`track_commit_timestamp`): from the commit of the event's transaction to the commit of the transaction that put it into the read model's row, of all events that the read model knows. Event to client is from `recordedAt`, which is taken within the append and so before its commit, to the bytes in the client's socket buffer being read; of all frames of all clients. The clients are one Python process that keeps the bytes and reads them afterwards. The baseline is one record of 600 bytes sent by aiokafka, acknowledged by all, and received by another aiokafka, at the same rate."""
+HOW = f"""{EVENTS_PER_SECOND} commands a second for {SECONDS} s, as above and of one event each, while {CLIENTS} clients read `{STREAM}` as server-sent events. Commit to projection is what PostgreSQL itself says (`track_commit_timestamp`): from the commit of the event's transaction to the commit of the transaction that put it into the read model's row, of all events that the read model knows. Event to client is from `recordedAt`, which is taken within the append and so before its commit, to the client's reading of the bytes; of all frames of all clients, each of which must see every event once. The clients are one Python process that keeps the bytes and reads them afterwards. The baseline is one record of 600 bytes sent by aiokafka, acknowledged by all, and received by another aiokafka, at the same rate."""
 
 Moments = Mapping[tuple[object, int], datetime]
 
@@ -76,6 +78,9 @@ class Client(asyncio.Protocol):
         except TimeoutError:
             raise SystemExit(f"no stream: {b''.join(self._chunks).decode()}") from None
 
+    def is_silent(self) -> bool:
+        return time.time() - self._arrivals[-1] > SILENCE_SECONDS
+
     def events(self) -> Iterator[tuple[datetime, datetime]]:
         """When each was recorded, and when it arrived."""
         ends, position = list(accumulate(map(len, self._chunks))), 0
@@ -94,8 +99,7 @@ class Seen:
     projected: Mapping[str, Sequence[float]]
     arrived: Sequence[float]
     bare: Sequence[float]
-    cpu: Mapping[str, float] = field(default_factory=dict)
-    missing: int = 0
+    cpu: Mapping[str, float]
 
 
 async def measured(stack: Stack) -> Part:
@@ -107,12 +111,21 @@ async def measured(stack: Stack) -> Part:
         async with _watching(found) as clients:
             cpu = Cpu(stack, clients=psutil.Process().pid)
             answers = await asyncio.to_thread(at_rate, commands, EVENTS_PER_SECOND)
-            settled(stack)
+            await eventually(lambda: all(client.is_silent() for client in clients))
+            await asyncio.to_thread(settled, stack)
             used = cpu.milliseconds(len(commands))
-        arrived = [_milliseconds(*each) for client in clients for each in client.events()]
-    missing = len(commands) * CLIENTS - len(arrived) - len(answers.refused) * CLIENTS
-    seen = Seen(_projected(stack, since), arrived, bare, used, missing)
-    return Part("Live", HOW, tuple(_rows(seen)), len(answers.refused), _notes(seen, answers))
+    done = len(commands) - len(answers.refused)
+    seen = Seen(_projected(stack, since), _arrived(clients, done), bare, used)
+    notes = [str(answer) for answer in answers.refused[:1]]
+    return Part("Live", HOW, tuple(_rows(seen)), len(answers.refused), notes)
+
+
+def _arrived(clients: Sequence[Client], events: int) -> list[float]:
+    """Raises unless every client has seen every event, once."""
+    found = [[_milliseconds(*each) for each in client.events()] for client in clients]
+    if unlike := [len(each) for each in found if len(each) != events]:
+        raise SystemExit(f"of {events} events clients have seen {unlike}")
+    return list(chain.from_iterable(found))
 
 
 @asynccontextmanager
@@ -201,11 +214,6 @@ def _percentiles(
         goals = (Goal("<=", goal),) if percent == 99 else ()
         value, baseline = percentile(found, percent), percentile(bare, percent)
         yield Row(f"{name}, p{percent}", value, "ms", baseline, AGAINST, goals)
-
-
-def _notes(seen: Seen, answers: Answers) -> list[str]:
-    refused = [str(answer) for answer in answers.refused[:1]]
-    return refused + [f"{seen.missing} frames did not arrive"] * (seen.missing != 0)
 
 
 def _milliseconds(begin: datetime, end: datetime) -> float:

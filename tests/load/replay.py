@@ -1,4 +1,4 @@
-"""How fast read models are built anew, beside a bare INSERT ... unnest of the same rows."""
+"""How fast a history is projected anew, and exported."""
 
 import time
 from collections import defaultdict
@@ -16,6 +16,7 @@ from eventstore.chain import genesis, hash_of, shard_of
 from eventstore.tail import Row as Event
 from kernel.ids import Uuid7
 from testkit.commands import bayline
+from tests.load.export import exported
 from tests.load.report import Goal, Part, Row
 from tests.load.settled import progress, settled
 
@@ -36,16 +37,16 @@ INSERT INTO bare SELECT * FROM unnest(%s::text[], %s::uuid[], %s::int[], %s::tex
   %s::timestamptz[], %s::bytea[])"""
 AT_ONCE = 4000
 NEAR = 40  # events of other jobs in the shard, between two of one job
-HOW = f"""The jobs of `bayline demo` are multiplied to {EVENTS:,} events by copying their streams past the API, those of a shard interleaved. A rebuild is all of `bayline projections rebuild`, processes started and rows compared with the live generation, divided into the events of its logs. The baseline is one connection that inserts the same events as they are, {AT_ONCE:,} at once by `INSERT ... SELECT FROM unnest(...)`, into a table with one key: nothing is decoded or folded."""
+HOW = f"""The jobs of `bayline demo` are multiplied to {EVENTS:,} events by copying their streams past the API, those of a shard interleaved. A rebuild is all of `bayline projections rebuild`, processes started and rows compared with the live generation, divided into the events of its logs. The baseline is one connection that inserts the same events as they are, {AT_ONCE:,} at once by `INSERT ... SELECT FROM unnest(...)`, into a table with one key: nothing is decoded or folded. An export is all of `bayline streams export` of one tenant's half of these events; its baseline a `COPY` of the same rows to a file."""
 
 
 async def measured(stack: Stack) -> Part:
     await _said(stack, "demo")
     rows = _multiply(stack, EVENTS)
     caught_up = Row("all consumers, catching up live", len(rows) / settled(stack), "events/s")
-    bare = _bare(stack, rows)
+    bare = bare_inserts(stack, rows)
     rebuilt = [_row(name, await _rebuilt(stack, name), bare) for name in PROJECTIONS]
-    return Part("Replay", HOW, (*rebuilt, caught_up))
+    return Part("Replay and export", HOW, (*rebuilt, caught_up, *await exported(stack)))
 
 
 def _row(name: str, events_per_second: float, bare: float) -> Row:
@@ -107,7 +108,7 @@ async def _said(stack: Stack, *words: str) -> None:
         raise SystemExit(said.err or said.out)
 
 
-def _bare(stack: Stack, rows: Sequence[Event]) -> float:
+def bare_inserts(stack: Stack, rows: Sequence[Event]) -> float:
     """One process, one connection, nothing but the rows."""
     with psycopg.connect(stack.parts.environments.postgres.dsn("workshop")) as connection:
         connection.execute(BARE)
