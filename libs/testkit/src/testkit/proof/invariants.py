@@ -99,12 +99,12 @@ def logs_have_no_hole(evidence: Evidence) -> Iterator[str]:
     found = evidence.by_place()
     for place in evidence.heads.keys() | found.keys():
         yield from _broken(place, found.get(place, []), evidence.heads.get(place))
-    streams: defaultdict[tuple[str, UUID], list[int]] = defaultdict(list)
-    for event in evidence.events:
-        streams[event.tenant, event.stream].append(event.ver)
-    for (tenant, stream), versions in streams.items():
+    streams: defaultdict[tuple[str, str, UUID], list[int]] = defaultdict(list)
+    for event in evidence.events:  # of each log: what is forgotten has its id in the keyring's, too
+        streams[event.log, event.tenant, event.stream].append(event.ver)
+    for (log, tenant, stream), versions in streams.items():
         if versions != list(range(1, len(versions) + 1)):
-            yield f"stream {stream} of {tenant} has versions {versions}"
+            yield f"stream {stream} of {tenant} has versions {versions} in {log}"
 
 
 def _broken(place: Place, events: Sequence[StoredEvent], head: Head | None) -> Iterator[str]:
