@@ -103,6 +103,16 @@ def test_a_system_that_kept_its_promises_is_not_blamed() -> None:
     assert violations(whole()) == []
 
 
+def test_the_keyring_may_keep_a_stream_of_a_jobs_id() -> None:
+    job = a_chain("open-it")
+    forgotten = replace(job[0], log="bayline.keyring.v1.SubjectEvent", hash=b"")
+    key = hash_of(forgotten, genesis(forgotten.log, SHARD))
+
+    found = violations(Evidence(events=[*job, replace(forgotten, hash=key)]))
+
+    assert [each.what for each in found if "versions" in each.what] == []
+
+
 def with_events(found: Evidence, events: Sequence[StoredEvent]) -> Evidence:
     head = {(LOG, SHARD): Head(len(events), events[-1].hash)}
     topics, audited = {LOG: published(events)}, recorded(events)
