@@ -13,6 +13,7 @@ from devstack import stories
 from devstack.api import Api
 from devstack.cli import app
 from devstack.demo import Demo
+from devstack.failure import StackFailure
 from devstack.stack import Stack
 from devstack.stories import Workshop
 
@@ -53,6 +54,13 @@ async def test_a_job_is_audited_with_proofs_through_a_kill_of_the_audit(
     assert "begin its" in await _bayline("audit", "consistency", "--from", str(kept))
     assert "NOT" not in await _bayline("audit", "verify")
     assert "events" in await _bayline("audit", "reconcile")
+
+
+async def test_a_tenant_nobody_has_heard_of_is_not_verified(demo: Demo) -> None:
+    said = await asyncio.to_thread(RUNNER.invoke, app, ["audit", "verify", "--tenant", "nobody"])
+
+    assert isinstance(said.exception, StackFailure)
+    assert said.exception.message == "nothing was ever recorded of nobody"
 
 
 async def test_a_log_on_files_is_verified_without_the_stack(demo: Demo, tmp_path: Path) -> None:

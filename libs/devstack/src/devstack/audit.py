@@ -174,11 +174,18 @@ def _stored(
     anchors: Sequence[tuple[str, Kept]],
     verifier: Ed25519Verifier,
 ) -> dict[str, Report]:
-    """A tenant of whom nothing but an anchor is left is verified too."""
-    known = chosen or sorted({*tenants_of(dsn), *(tenant for tenant, _ in anchors)})
+    """A tenant of whom nothing but an anchor is left is verified too, one never heard of is not."""
+    known = {*tenants_of(dsn), *(tenant for tenant, _ in anchors)}
+    wanted = sorted(chosen or known)
+    if not wanted or set(wanted) - known:
+        strangers = ", ".join(sorted(set(wanted) - known)) or "anybody"
+        raise StackFailure(
+            f"nothing was ever recorded of {strangers}",
+            hint=f"there is: {', '.join(sorted(known)) or 'nothing yet'}",
+        )
     return {
         tenant: verify_stored(dsn, tenant, [kept for of, kept in anchors if of == tenant], verifier)
-        for tenant in known
+        for tenant in wanted
     }
 
 
