@@ -19,6 +19,7 @@ from testkit.proof.invariants import violations
 from testkit.topics import WrittenRow
 
 LOG = "bayline.workshop.v1.JobEvent"
+KEYRING = "bayline.keyring.v1.SubjectEvent"
 MONDAY = datetime(2026, 11, 23, 8, tzinfo=UTC)
 JOB, OTHER = UUID(int=1), UUID(int=2)
 SHARD = shard_of("acme", JOB)
@@ -88,7 +89,7 @@ def whole() -> Evidence:
         events=events,
         heads={(LOG, SHARD): Head(3, events[-1].hash)},
         relayed={(LOG, SHARD): 3},
-        keys=[UsedKey("acme", "open-it", JOB, 1), UsedKey("acme", "change-it", JOB, 3)],
+        keys=[UsedKey(LOG, "acme", "open-it", JOB, 1), UsedKey(LOG, "acme", "change-it", JOB, 3)],
         claims=claims,
         owed_claims=claims,
         topics={LOG: [*published(events)[:2], *published(events)]},  # the first two came twice
@@ -105,12 +106,18 @@ def test_a_system_that_kept_its_promises_is_not_blamed() -> None:
 
 def test_the_keyring_may_keep_a_stream_of_a_jobs_id() -> None:
     job = a_chain("open-it")
-    forgotten = replace(job[0], log="bayline.keyring.v1.SubjectEvent", hash=b"")
+    forgotten = replace(job[0], log=KEYRING, hash=b"")
     key = hash_of(forgotten, genesis(forgotten.log, SHARD))
 
     found = violations(Evidence(events=[*job, replace(forgotten, hash=key)]))
 
     assert [each.what for each in found if "versions" in each.what] == []
+
+
+def test_where_nobody_kept_a_record_two_services_may_know_the_same_key() -> None:
+    found = replace(key_in_two_logs(whole()), commands=None)
+
+    assert violations(found) == []
 
 
 def with_events(found: Evidence, events: Sequence[StoredEvent]) -> Evidence:
@@ -129,7 +136,11 @@ def doubled_command(found: Evidence) -> Evidence:
 
 
 def doubled_key(found: Evidence) -> Evidence:
-    return replace(found, keys=[*found.keys, found.keys[0]])
+    return replace(found, keys=[*found.keys, found.keys[0]._replace(version=9)])
+
+
+def key_in_two_logs(found: Evidence) -> Evidence:
+    return replace(found, keys=[*found.keys, found.keys[0]._replace(log=KEYRING, version=0)])
 
 
 def forgotten_key(found: Evidence) -> Evidence:
@@ -137,11 +148,11 @@ def forgotten_key(found: Evidence) -> Evidence:
 
 
 def invented_key(found: Evidence) -> Evidence:
-    return replace(found, keys=[*found.keys, UsedKey("acme", "invented", OTHER, 0)])
+    return replace(found, keys=[*found.keys, UsedKey(LOG, "acme", "invented", OTHER, 0)])
 
 
 def kept_refusal(found: Evidence) -> Evidence:
-    return replace(found, keys=[*found.keys, UsedKey("acme", "refuse-it", OTHER, 0)])
+    return replace(found, keys=[*found.keys, UsedKey(LOG, "acme", "refuse-it", OTHER, 0)])
 
 
 def another_answer(found: Evidence) -> Evidence:
@@ -277,7 +288,8 @@ def gap_in_numbers(found: Evidence) -> Evidence:
     [
         (lost_event, "is remembered up to 3"),
         (doubled_command, "is remembered up to 1, and caused"),
-        (doubled_key, "is stored 2 times"),
+        (doubled_key, f"is stored 2 times in {LOG}"),
+        (key_in_two_logs, "(open-it) is stored 2 times"),
         (forgotten_key, "was accepted, and is not stored"),
         (forgotten_key, "are stored, and the key is not"),
         (invented_key, "nobody sent it"),
@@ -321,7 +333,7 @@ def test_a_broken_promise_is_named(spoil: Callable[[Evidence], Evidence], blamed
 
 
 def test_an_outcome_that_is_unknown_may_be_stored_or_not(tmp_path: Path) -> None:
-    stored = UsedKey("acme", "lose-it", OTHER, 0)
+    stored = UsedKey(LOG, "acme", "lose-it", OTHER, 0)
 
     assert violations(replace(whole(), keys=[*whole().keys, stored])) == []
 

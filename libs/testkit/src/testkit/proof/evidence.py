@@ -36,10 +36,10 @@ class StoredEvent:
         return self.log, self.shard
 
 
-@dataclass(frozen=True, slots=True)
-class UsedKey:
-    """What the store remembers of an idempotency key."""
+class UsedKey(NamedTuple):
+    """What a store remembers of an idempotency key."""
 
+    log: str
     tenant: str
     key: str
     stream: UUID

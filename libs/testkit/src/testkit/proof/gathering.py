@@ -28,7 +28,7 @@ SELECT log, shard, pos, tenant, stream, ver, event_id, type, occurred_at, record
 FROM es.event ORDER BY log, shard, pos"""
 HEADS = "SELECT log, shard, pos, hash FROM es.head"
 RELAYED = "SELECT log, shard, pos FROM es.relay_cursor"
-KEYS = "SELECT tenant, key, stream, last_ver AS version FROM es.idem"
+KEYS = "SELECT log, tenant, key, stream, last_ver AS version FROM es.idem"
 CLAIMS = "SELECT tenant, stream, scope, key, lower(during), upper(during) FROM es.claim"
 CURSORS = "SELECT name, log, shard, pos FROM consumer.cursor"
 STATUS = """

@@ -26,7 +26,8 @@ from testkit.proof.history import Command, Outcome
 NUMBER = "number/"
 SHOWN = 3
 
-Key: TypeAlias = tuple[str, str]  # tenant and idempotency key
+Sent: TypeAlias = tuple[str, str]  # tenant and idempotency key
+Kept: TypeAlias = tuple[str, str, str]  # a log before them: each service remembers keys of its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,18 +42,16 @@ def violations(evidence: Evidence) -> list[Violation]:
 
 def commands_are_stored_once(evidence: Evidence) -> Iterator[str]:
     """What was accepted once, what was refused never, what is unknown at most once."""
-    used: defaultdict[Key, list[UsedKey]] = defaultdict(list)
+    if evidence.commands is not None:
+        yield from _as_told(evidence, evidence.commands)
+    yield from _events_of_keys(evidence)
+
+
+def _as_told(evidence: Evidence, commands: Sequence[Command]) -> Iterator[str]:
+    """The stores hold what the clients were told, and nothing that nobody sent."""
+    used: defaultdict[Sent, list[UsedKey]] = defaultdict(list)
     for each in evidence.keys:
         used[each.tenant, each.key].append(each)
-    if evidence.commands is not None:
-        yield from _as_told(evidence, evidence.commands, used)
-    yield from _events_of_keys(evidence.events, used)
-
-
-def _as_told(
-    evidence: Evidence, commands: Sequence[Command], used: Mapping[Key, Sequence[UsedKey]]
-) -> Iterator[str]:
-    """The stores hold what the clients were told, and nothing that nobody sent."""
     for command in commands:
         yield from _kept(command, used.get((command.tenant, command.key), []))
     sent = {(command.tenant, command.key) for command in commands}
@@ -64,6 +63,8 @@ def _as_told(
 
 def _kept(command: Command, uses: Sequence[UsedKey]) -> Iterator[str]:
     name = f"{command.what} ({command.key})"
+    if len(uses) > 1:
+        yield f"{name} is stored {len(uses)} times"
     if command.outcome is Outcome.REFUSED and uses:
         yield f"{name} was refused, and is stored"
     if command.outcome is not Outcome.ACCEPTED:
@@ -75,22 +76,21 @@ def _kept(command: Command, uses: Sequence[UsedKey]) -> Iterator[str]:
             yield f"{name} was answered with {command.version}, and is stored as {use.version}"
 
 
-def _events_of_keys(
-    events: Iterable[StoredEvent], used: Mapping[Key, Sequence[UsedKey]]
-) -> Iterator[str]:
+def _events_of_keys(evidence: Evidence) -> Iterator[str]:
     """The events of a key are the last ones up to the version it is remembered with."""
-    caused: defaultdict[Key, list[StoredEvent]] = defaultdict(list)
-    for event in events:
-        caused[event.tenant, Metadata.FromString(event.meta).request_id].append(event)
-    for (tenant, key), uses in used.items():
-        if len(uses) > 1:
-            yield f"key {key} of {tenant} is stored {len(uses)} times"
-        found = [(event.stream, event.ver) for event in caused.pop((tenant, key), [])]
-        last = uses[0].version
-        expected = [(uses[0].stream, last - n) for n in range(len(found))]
+    caused: defaultdict[Kept, list[StoredEvent]] = defaultdict(list)
+    for event in evidence.events:
+        key = Metadata.FromString(event.meta).request_id
+        caused[event.log, event.tenant, key].append(event)
+    for (log, tenant, key), times in Counter(each[:3] for each in evidence.keys).items():
+        if times > 1:
+            yield f"key {key} of {tenant} is stored {times} times in {log}"
+    for log, tenant, key, stream, last in evidence.keys:
+        found = [(event.stream, event.ver) for event in caused.pop((log, tenant, key), [])]
+        expected = [(stream, last - n) for n in range(len(found))]
         if sorted(found, key=str) != sorted(expected, key=str):
             yield f"key {key} of {tenant} is remembered up to {last}, and caused {found}"
-    for tenant, key in caused:
+    for _, tenant, key in caused:
         yield f"events of key {key} of {tenant} are stored, and the key is not"
 
 
@@ -211,7 +211,7 @@ def claims_are_those_of_the_streams(evidence: Evidence) -> Iterator[str]:
     yield from (f"no stream holds {claim}" for claim in evidence.claims - evidence.owed_claims)
     yield from (f"not claimed is {claim}" for claim in evidence.owed_claims - evidence.claims)
     yield from _held_twice(evidence.owed_claims)
-    series: defaultdict[Key, list[int]] = defaultdict(list)
+    series: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
     for claim in evidence.owed_claims:
         if claim.scope.startswith(NUMBER):
             series[claim.tenant, claim.scope].append(int(claim.key))
