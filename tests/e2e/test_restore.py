@@ -36,7 +36,7 @@ async def test_a_restored_stack_goes_on_once_somebody_says_so(
     await stories.closed(lost)
     cursor = await _cursor(demo.api("acme", "service_manager"))
 
-    await asyncio.to_thread(_restored, whole_stack, tmp_path / "backup")
+    epochs = await asyncio.to_thread(_restored, whole_stack, tmp_path / "backup")
 
     manager = demo.api("acme", "service_manager")
     assert await _refusal(manager.get(f"/v1/{lost.job['name']}")) == "JOB_NOT_FOUND"
@@ -44,20 +44,26 @@ async def test_a_restored_stack_goes_on_once_somebody_says_so(
     assert await _refusal(_cancelled(manager, kept, etag="99")) == "STALE_VERSION"
 
     await _until(whole_stack, _all_halted)
-    await _until(whole_stack, lambda lines: _resumed(lines) and _drained(lines))
+    for epoch in epochs:
+        await asyncio.to_thread(resume_halted, epoch=epoch)
+    await _until(whole_stack, _drained)
 
     _forget_what_was_read(berlin)
     await stories.closed(fresh := berlin.visit(Random(23)))
     await _cancelled(berlin.people["manager"], kept)
     assert await _listed(berlin, kept) == "JOB_STATE_CANCELLED"
     assert await _listed(berlin, fresh) == "JOB_STATE_CLOSED"
-    await _until(whole_stack, lambda lines: _resumed(lines) and _drained(lines))
+    await _until(whole_stack, _drained)
+    assert _halted(await asyncio.to_thread(_progress, whole_stack)) == []
 
 
-def _restored(stack: Stack, folder: Path) -> None:
+def _restored(stack: Stack, folder: Path) -> list[str]:
+    """Returns the stores' new epochs."""
     stack.down(_ignore)
     restore(folder)
     stack.up(_ignore)
+    with consumers.stores(stack.parts.environments.postgres) as found:
+        return list(consumers.epochs(found).values())
 
 
 def _halted(lines: list[Progress]) -> list[Progress]:
@@ -69,13 +75,6 @@ def _all_halted(lines: list[Progress]) -> bool:
     return all(
         line.state == "halted" for line in lines if not line.name.endswith((".relay", ".forgotten"))
     )
-
-
-def _resumed(lines: list[Progress]) -> bool:
-    """True once nobody is halted; who reads two stores meets two new epochs."""
-    for epoch in {line.epoch for line in _halted(lines)}:
-        resume_halted(epoch=epoch)
-    return not _halted(lines)
 
 
 def _drained(lines: list[Progress]) -> bool:

@@ -196,7 +196,9 @@ async def _audited(api: Api) -> Json:
 async def _records(api: Api) -> list[Any]:
     try:
         answer = await api.get("/v1/auditRecords", pageSize="1")
-    except Refused:  # nothing is signed yet
+    except Refused as refused:
+        if refused.reason != "CHECKPOINT_NOT_SIGNED":
+            raise
         return []
     return list(answer["records"])
 

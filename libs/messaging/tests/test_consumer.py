@@ -21,7 +21,7 @@ from messaging.envelope import Envelope
 from messaging.kafka import KafkaPublisher, producer
 from messaging.positions import covered
 from messaging.relay import Relay
-from messaging.status import NotHalted, Status, resume
+from messaging.status import NotHalted, Status, accept, resume
 from testkit.failpoints import doing_at, failing_at
 from testkit.servers import PASSWORDS, KafkaServer, own_postgres
 from testkit.topics import WrittenLog, eventually, publish
@@ -388,6 +388,34 @@ async def test_a_new_epoch_halts_until_someone_resumes(shop: Shop, running: Runn
         write(shop)
         await publish(shop.kafka, shop.log.envelopes)
         await shop.agrees_with_the_log()
+
+
+async def test_a_new_epoch_that_was_accepted_halts_nobody(shop: Shop, running: Running) -> None:
+    await publish(shop.kafka, write(shop))
+    async with running(shop.consumer()):
+        await shop.agrees_with_the_log()
+        epoch = shop.log.begin_new_epoch()
+        await accept(shop.pool, shop.name, shop.log.log, epoch)
+        await publish(shop.kafka, write(shop))
+
+        await shop.agrees_with_the_log()
+
+    assert not await shop.is_halted()
+
+
+async def test_after_a_lossy_restore_a_consumer_halts_though_the_epoch_was_accepted(
+    shop: Shop, running: Running
+) -> None:
+    write(shop)
+    lost = shop.log.append(JOBS[0], b"applied here, lost by the store")
+    await publish(shop.kafka, shop.log.envelopes)
+    async with running(shop.consumer()):
+        await shop.agrees_with_the_log()
+        shop.log.lose_last(lost.shard)
+        await accept(shop.pool, shop.name, shop.log.log, shop.log.begin_new_epoch())
+        await publish(shop.kafka, [shop.log.append(JOBS[0], b"another truth")])
+
+        await eventually(shop.is_halted)
 
 
 async def test_after_a_lossy_restore_a_consumer_that_is_ahead_halts_again(

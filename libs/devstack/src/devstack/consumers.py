@@ -27,6 +27,10 @@ UNPUBLISHED = """
 SELECT log, count(*), extract(epoch FROM clock_timestamp() - min(parked_at))::float
 FROM consumer.parked WHERE relayed_at IS NULL AND parked_at < clock_timestamp() - interval '10 s'
 GROUP BY log ORDER BY log"""
+EPOCH = "SELECT epoch::text FROM es.store"
+UNAWARE = """
+SELECT DISTINCT name, log FROM consumer.cursor
+WHERE epoch NOT IN ('', %s) AND name IN (SELECT name FROM consumer.status) ORDER BY name, log"""
 GENERATIONS = """
 SELECT g.name, g.number, g.state, g.rate, g.built_at IS NOT NULL, g.compared_at IS NOT NULL,
        g.compared_rows, g.differing,
@@ -75,6 +79,15 @@ class Progress:
     rebuild_needed: int = 0
     generation: int = 0  # of its read model, if it has one: the one that is read
     second: Second | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unaware:
+    """A consumer that has yet to meet the epoch of a log that it reads."""
+
+    name: str
+    service: str
+    log: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +149,22 @@ def progress(of: Stores) -> list[Progress]:
         lines.extend(_consumers(service, connection, heads, of))
         lines.extend(_dead_letters(service, connection))
     return lines
+
+
+def unaware(of: Stores, epoch: str) -> list[Unaware]:
+    """Who would halt on it at the next event; nobody if it is no store's epoch."""
+    renewed = [service for service, current in epochs(of).items() if current == epoch]
+    return [
+        Unaware(name, service, log)
+        for service, connection in of.connections.items()
+        for name, log in connection.execute(UNAWARE, (epoch,))
+        if topology.owner_of(log) in renewed
+    ]
+
+
+def epochs(of: Stores) -> Mapping[str, str]:
+    """Of each service's store, by the service's name."""
+    return {name: epoch for name, store in of.kept().items() for (epoch,) in store.execute(EPOCH)}
 
 
 def _dead_letters(service: str, connection: Connection) -> list[Progress]:

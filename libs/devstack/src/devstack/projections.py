@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import asdict
 from functools import partial
 from typing import Annotated
@@ -18,7 +18,7 @@ from devstack.stack import Stack
 from messaging import generations
 from messaging.cursor import Pool
 from messaging.generations import NotPossible
-from messaging.status import NotHalted, resume
+from messaging.status import NotHalted, accept, resume
 
 app = typer.Typer(no_args_is_help=True, help="How far consumers are; rebuild what they project.")
 
@@ -44,27 +44,22 @@ def resume_halted(
     names: Annotated[list[str] | None, typer.Argument(help="Which consumers; all if none.")] = None,
     *,
     epoch: Annotated[
-        str, typer.Option(help="The epoch they met, as `restore` or `status` says it.")
+        str, typer.Option(help="The store's new epoch, as `restore` or `status` says it.")
     ],
     as_json: AsJson = False,
 ) -> None:
-    """Let consumers that halted on a new epoch go on, once somebody knows why it is new.
+    """Let consumers go on under a store's new epoch, once somebody knows why it is new.
 
-    Each first reads the store from where it stands, and halts again unless the store holds what
-    it read last.
+    Those that halted on it, and those that have yet to meet it. Each first reads the store from
+    where it stands, and halts again unless the store holds what it read last.
     """
-    halted = [line for line in _progress() if line.state == "halted" and line.epoch == epoch]
-    chosen = [line for line in halted if not names or line.name in names]
-    if not chosen:
-        raise StackFailure(
-            f"no such consumer is halted on epoch {epoch}", hint="see `bayline projections status`"
-        )
-    for line in chosen:
-        on(line.service, partial(_resume, line=line, epoch=epoch))
+    done = _resumed(names, epoch) + _accepted(names, epoch)
+    if not done:
+        raise StackFailure(f"no such consumer waits at epoch {epoch}", hint=SEE)
     if as_json:
-        show.json([line.name for line in chosen])
+        show.json(sorted(set(done)))
     else:
-        show.facts((line.name, "goes on") for line in chosen)
+        show.facts((name, "goes on") for name in sorted(set(done)))
 
 
 @app.command()
@@ -199,8 +194,27 @@ def _progress() -> list[Progress]:
         return consumers.progress(found)
 
 
-async def _resume(pool: Pool, line: Progress, epoch: str) -> None:
+def _resumed(names: Collection[str] | None, epoch: str) -> list[str]:
+    """Those that halted on it."""
+    halted = [line for line in _progress() if line.state == "halted" and line.epoch == epoch]
+    chosen = [line for line in halted if not names or line.name in names]
+    for line in chosen:
+        on(line.service, partial(_resume, name=line.name, epoch=epoch))
+    return [line.name for line in chosen]
+
+
+async def _resume(pool: Pool, name: str, epoch: str) -> None:
     try:
-        await resume(pool, line.name, epoch)
+        await resume(pool, name, epoch)
     except NotHalted as error:
         raise StackFailure(str(error)) from error
+
+
+def _accepted(names: Collection[str] | None, epoch: str) -> list[str]:
+    """Those that would halt on it: so who reads several logs is told of each just once."""
+    with consumers.stores(Stack.here().parts.environments.postgres) as found:
+        waiting = consumers.unaware(found, epoch)
+    chosen = [each for each in waiting if not names or each.name in names]
+    for each in chosen:
+        on(each.service, partial(accept, name=each.name, log=each.log, epoch=epoch))
+    return [each.name for each in chosen]

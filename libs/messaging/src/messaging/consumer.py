@@ -290,9 +290,11 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         return read
 
     async def _halt(self, kafka: AIOKafkaConsumer, why: Diverged) -> None:
-        log.error("consumer_halted", consumer=self._name, reason=why.reason, epoch=why.epoch)
         with suppress(*PASSING):  # met again at the same cursor, if it could not be written
-            await halt(self._pool, self._name, why)
+            if await halt(self._pool, self._name, why):
+                log.error(
+                    "consumer_halted", consumer=self._name, reason=why.reason, epoch=why.epoch
+                )
         self._hold(kafka, kafka.assignment())
 
     def _wait_for_store(

@@ -56,11 +56,14 @@ class Displaced(Exception):
 
 
 class Diverged(Exception):
-    """The log is not the one this consumer read so far. Only a person can say what is true."""
+    """The log is not the one this consumer read so far. Only a person can say what is true.
 
-    def __init__(self, reason: str, *, log: str, epoch: str) -> None:
+    `under`: the epoch it was read under, if all that differs is the epoch.
+    """
+
+    def __init__(self, reason: str, *, log: str, epoch: str, under: str = "") -> None:
         super().__init__(reason)
-        self.reason, self.log, self.epoch = reason, log, epoch
+        self.reason, self.log, self.epoch, self.under = reason, log, epoch, under
 
 
 class Verdict(Enum):
@@ -91,7 +94,9 @@ class Cursor:
     def judge(self, envelope: Envelope) -> Verdict:
         """Raises `Diverged` when the event cannot belong to the chain read so far."""
         if self.epoch and envelope.epoch != self.epoch:
-            raise self._diverged(envelope, f"the store's epoch is no longer {self.epoch}")
+            raise self._diverged(
+                envelope, f"the store's epoch is no longer {self.epoch}", under=self.epoch
+            )
         if envelope.pos < self.pos:
             return Verdict.SEEN
         if envelope.pos == self.pos:
@@ -117,9 +122,9 @@ class Cursor:
             self.layout,
         )
 
-    def _diverged(self, envelope: Envelope, reason: str) -> Diverged:
+    def _diverged(self, envelope: Envelope, reason: str, under: str = "") -> Diverged:
         where = f"{self.log}/{self.shard}/{envelope.pos}"
-        return Diverged(f"{reason}, at {where}", log=self.log, epoch=envelope.epoch)
+        return Diverged(f"{reason}, at {where}", log=self.log, epoch=envelope.epoch, under=under)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,8 @@ WHERE name = %s"""
 HALT = """
 UPDATE consumer.status
 SET state = 'halted', reason = %s, log = %s, epoch = %s, since = clock_timestamp()
-WHERE name = %s AND state = 'running'"""
+WHERE name = %s AND state = 'running' AND (%s = '' OR EXISTS (
+  SELECT FROM consumer.cursor c WHERE c.name = status.name AND c.log = %s AND c.epoch = %s))"""
 RESUME = """
 UPDATE consumer.status
 SET state = 'running', reason = '', since = clock_timestamp()
@@ -57,9 +58,11 @@ async def register(tx: Transaction, name: str) -> Status:
     return Status(*found)
 
 
-async def halt(pool: Pool, name: str, why: Diverged) -> None:
+async def halt(pool: Pool, name: str, why: Diverged) -> bool:
+    """False: it is halted already, or the new epoch was accepted before the consumer met it."""
+    values = why.reason, why.log, why.epoch, name, why.under, why.log, why.under
     async with pool.connection() as connection:
-        await connection.execute(HALT, (why.reason, why.log, why.epoch, name))
+        return (await connection.execute(HALT, values)).rowcount > 0
 
 
 async def resume(pool: Pool, name: str, epoch: str) -> None:
@@ -72,10 +75,20 @@ async def resume(pool: Pool, name: str, epoch: str) -> None:
         resumed = await (await connection.execute(RESUME, (name, epoch))).fetchone()
         if resumed is None:
             raise NotHalted(f"{name} is not halted on epoch {epoch}")
-        (log,) = resumed
-        shards = list(range(SHARDS))
-        hashes = [genesis(log, shard) for shard in shards]
-        await connection.execute(DOUBT, (name, log, epoch, shards, hashes))
+        await _doubt(connection, name, resumed[0], epoch)
+
+
+async def accept(pool: Pool, name: str, log: str, epoch: str) -> None:
+    """What `resume` does, for a consumer that has not met the epoch yet: it will not halt on it."""
+    async with pool.connection() as connection, connection.transaction():
+        await _doubt(connection, name, log, epoch)
+        await connection.execute(RESUME, (name, epoch))  # if it met it just now
+
+
+async def _doubt(tx: Transaction, name: str, log: str, epoch: str) -> None:
+    shards = list(range(SHARDS))
+    hashes = [genesis(log, shard) for shard in shards]
+    await tx.execute(DOUBT, (name, log, epoch, shards, hashes))
 
 
 async def passed_over(tx: Transaction, name: str, events: int) -> None:
