@@ -2,6 +2,7 @@ import json
 from typing import Any
 
 from kernel.errors import NotFound
+from transcoding.streams import Shared
 
 
 class OrderNotFound(NotFound):
@@ -39,6 +40,22 @@ async def test_events_are_lines_when_asked_for(client: Any, handler: Any, shop: 
 
     assert answer.headers["content-type"] == "application/x-ndjson"
     assert [json.loads(line)["cursor"] for line in answer.body.splitlines()] == ["c1", "c2", "c3"]
+
+
+async def test_what_many_streams_send_is_written_once_in_each_form(
+    client: Any, handler: Any, shop: Any
+) -> None:
+    [change] = changes(shop, 1)
+    told = Shared(change)
+    handler.messages = [told]
+
+    first = await client("GET", "/v1/orders:stream")
+    change.cursor = "written before"
+    again = await client("GET", "/v1/orders:stream")
+    lines = await client("GET", "/v1/orders:stream", accept="application/x-ndjson")
+
+    assert again.body == first.body
+    assert json.loads(lines.body)["cursor"] == "written before"
 
 
 async def test_an_export_is_lines_unless_events_are_asked_for(

@@ -9,6 +9,8 @@ from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
+from transcoding.streams import Told
+
 Stub: TypeAlias = Any
 """One of gRPC's multicallables."""
 
@@ -26,7 +28,7 @@ class Handler(Protocol):
 
     def stream(
         self, method: MethodDescriptor, request: Message, metadata: Metadata
-    ) -> AsyncIterator[Message]:
+    ) -> AsyncIterator[Told]:
         """Closed with `aclose` as soon as the client goes."""
         ...
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
 
 import orjson
@@ -30,13 +30,24 @@ class End:
     error: Exception | None = None
 
 
+@dataclass(eq=False, slots=True)
+class Shared:
+    """A message that many streams send: each form writes it once for all of them."""
+
+    message: Any
+    written: dict[type["Form"], bytes] = field(default_factory=dict)
+
+
+Told: TypeAlias = Message | Shared
+
+
 class Form(Protocol):
     """How a message, a problem and silence are written."""
 
     heartbeat: bytes
     patience: float | None
 
-    def media_type(self, first: Message | End | None) -> bytes:
+    def media_type(self, first: Told | End | None) -> bytes:
         """Of what begins like this; None if nothing came in time."""
         ...
 
@@ -91,8 +102,16 @@ def _line(value: str) -> str:
     return value.replace("\r", " ").replace("\n", " ")
 
 
+def _written(form: Form, told: Told) -> bytes:
+    if not isinstance(told, Shared):
+        return form.frame(told)
+    if type(form) not in told.written:
+        told.written[type(form)] = form.frame(told.message)
+    return told.written[type(form)]
+
+
 async def respond(
-    messages: AsyncIterator[Message],
+    messages: AsyncIterator[Told],
     form: Form,
     receive: Receive,
     send: Send,
@@ -104,7 +123,7 @@ async def respond(
 
     An error before the first message, if it comes soon, is raised; later it is the last frame.
     """
-    arrived: asyncio.Queue[Message | End] = asyncio.Queue(WAITING)
+    arrived: asyncio.Queue[Told | End] = asyncio.Queue(WAITING)
     reading = asyncio.create_task(_read(messages, arrived))
     writing = asyncio.create_task(_write(arrived, form, send, problem, heartbeat))
     leaving = asyncio.create_task(_disconnected(receive))
@@ -119,7 +138,7 @@ async def respond(
         writing.result()
 
 
-async def _read(messages: AsyncIterator[Message], arrived: asyncio.Queue[Message | End]) -> None:
+async def _read(messages: AsyncIterator[Told], arrived: asyncio.Queue[Told | End]) -> None:
     try:
         async for message in messages:
             await arrived.put(message)
@@ -133,7 +152,7 @@ async def _read(messages: AsyncIterator[Message], arrived: asyncio.Queue[Message
 
 
 async def _write(
-    arrived: asyncio.Queue[Message | End],
+    arrived: asyncio.Queue[Told | End],
     form: Form,
     send: Send,
     problem: Problem,
@@ -144,17 +163,17 @@ async def _write(
         raise batch[0].error
     await send({"type": "http.response.start", "status": 200, "headers": _headers(form, batch)})
     while not (batch and isinstance(batch[-1], End)):
-        frames = b"".join(form.frame(message) for message in batch) or form.heartbeat
+        frames = b"".join(_written(form, message) for message in batch) or form.heartbeat
         await _send(send, frames, more=True)
         batch = await _next(arrived, heartbeat)
     *messages, end = batch
-    frames = b"".join(form.frame(message) for message in messages)
+    frames = b"".join(_written(form, message) for message in messages)
     if end.error is not None:
         frames += form.problem(problem(end.error))
     await _send(send, frames, more=False)
 
 
-async def _next(arrived: asyncio.Queue[Message | End], seconds: float | None) -> list[Any]:
+async def _next(arrived: asyncio.Queue[Told | End], seconds: float | None) -> list[Any]:
     """What has arrived, in order; nothing after so many seconds of silence."""
     try:
         async with asyncio.timeout(seconds):
@@ -170,7 +189,7 @@ async def _send(send: Send, body: bytes, *, more: bool) -> None:
     await send({"type": "http.response.body", "body": body, "more_body": more})
 
 
-def _headers(form: Form, batch: Sequence[Message | End]) -> list[tuple[bytes, bytes]]:
+def _headers(form: Form, batch: Sequence[Told | End]) -> list[tuple[bytes, bytes]]:
     return [
         (b"content-type", form.media_type(next(iter(batch), None))),
         (b"cache-control", b"no-store"),

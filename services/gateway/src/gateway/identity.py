@@ -10,6 +10,7 @@ from gateway.limits import Limiter
 from runtime.identity import Caller, TokenVerifier
 from runtime.policy import Policies, refusal
 from transcoding.handlers import Handler, Metadata
+from transcoding.streams import Told
 
 _caller: ContextVar[Caller] = ContextVar("caller")
 
@@ -45,7 +46,7 @@ class Guarded:
 
     async def stream(
         self, method: MethodDescriptor, request: Message, metadata: Metadata
-    ) -> AsyncIterator[Message]:
+    ) -> AsyncIterator[Told]:
         await self._admit(method, metadata)
         async for message in self._inner.stream(method, request, metadata):
             yield message

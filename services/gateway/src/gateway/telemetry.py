@@ -18,6 +18,7 @@ from messaging.envelope import Envelope
 from messaging.telemetry import attributes_of, context_of, traced
 from runtime.telemetry import SECONDS, W3C, traceparent_of
 from transcoding.handlers import Handler, Metadata
+from transcoding.streams import Told
 
 METHODS = {"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"}
 UNTRACED: AbstractContextManager[None] = nullcontext()
@@ -135,7 +136,7 @@ class Traced:
 
     async def stream(
         self, method: MethodDescriptor, request: ProtoMessage, metadata: Metadata
-    ) -> AsyncIterator[ProtoMessage]:
+    ) -> AsyncIterator[Told]:
         with self._calling(method) as span:
             messages = self._peer.stream(method, request, _carrying(metadata, span))
             async with aclosing(messages):  # type: ignore[type-var]  # a generator, as the port says

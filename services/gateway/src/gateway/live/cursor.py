@@ -1,5 +1,6 @@
 """Where a reader of a topic stands: the epoch and 64 positions, sealed for its tenant."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -51,3 +52,7 @@ class Cursor:
             return False
         self.positions[shard] = pos
         return True
+
+    def joins(self, passed: Sequence[int]) -> None:
+        """Everything up to these positions is seen, or was not for this reader."""
+        self.positions = list(map(max, self.positions, passed))

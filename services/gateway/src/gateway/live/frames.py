@@ -1,7 +1,6 @@
 """From a stored event to the frame a client gets: protobuf JSON, personal fields left sealed."""
 
 from collections.abc import Iterator
-from functools import lru_cache
 from typing import Any
 
 from google.protobuf.descriptor_pool import Default
@@ -13,8 +12,6 @@ from bayline.event.v1.metadata_pb2 import Metadata, Sensitive
 from bayline.gateway.v1.gateway_service_pb2 import StreamFrame
 from messaging.envelope import Envelope
 from transcoding.encoding import encoder_of
-
-RECENT = 4_096
 
 
 def of_envelope(envelope: Envelope) -> StoredEvent:
@@ -37,26 +34,11 @@ def of_envelope(envelope: Envelope) -> StoredEvent:
 
 
 def frame(event: StoredEvent, cursor: str) -> StreamFrame:
-    """The frame of an event; its body is made once, however many clients watch."""
-    found = StreamFrame.FromString(
-        _body(
-            event.log,
-            event.type,
-            event.data,
-            event.meta,
-            event.SerializeToString(deterministic=True),
-        )
-    )
-    found.cursor = cursor
-    return found
-
-
-@lru_cache(RECENT)
-def _body(log: str, kind: str, data: bytes, meta: bytes, stored: bytes) -> bytes:
-    event, metadata = StoredEvent.FromString(stored), Metadata.FromString(meta)
-    body = StreamFrame(
-        type=kind,
-        topic=log,
+    metadata = Metadata.FromString(event.meta)
+    found = StreamFrame(
+        cursor=cursor,
+        type=event.type,
+        topic=event.log,
         event_id=event.event_id,
         stream=event.stream,
         version=event.version,
@@ -66,8 +48,8 @@ def _body(log: str, kind: str, data: bytes, meta: bytes, stored: bytes) -> bytes
         recorded_at=event.recorded_at,
         correlation_id=metadata.correlation_id,
     )
-    body.data.update(payload(log, data))
-    return body.SerializeToString()
+    found.data.update(payload(event.log, event.data))
+    return found
 
 
 def payload(log: str, data: bytes) -> dict[str, Any]:

@@ -8,10 +8,14 @@ from dataclasses import dataclass, field
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from bayline.event.v1.event_log_service_pb2 import StoredEvent
+from bayline.event.v1.metadata_pb2 import Metadata
+from gateway.live import frames
 from kernel.errors import Unavailable
 from messaging.backoff import Backoff
-from messaging.envelope import PARTITIONS, Envelope, envelope_of
+from messaging.envelope import PARTITIONS, SHARDS, Envelope, envelope_of
 from messaging.kafka import KafkaSettings, connection
+from transcoding.streams import Shared
 
 WAITING = 2_000
 FETCH_MS = 250
@@ -29,27 +33,47 @@ class LiveTailUnavailable(Unavailable):
 
 
 @dataclass(eq=False, slots=True)
+class Happened:
+    """An event as it is passed on; what is made of it is made once, however many watch.
+
+    `passed[s]` is the last position of shard s that was passed on up to and with this event.
+    `told` has its frame for each vector that a watcher stood at afterwards.
+    """
+
+    envelope: Envelope
+    event: StoredEvent
+    site: str
+    passed: tuple[int, ...]
+    told: dict[tuple[int, ...], Shared] = field(default_factory=dict)
+
+
+@dataclass(eq=False, slots=True)
 class Watcher:
     """One reader's queue of a tenant's events of a topic. `broken` ends it."""
 
     topic: str
     tenant: str
-    queue: asyncio.Queue[Envelope] = field(default_factory=lambda: asyncio.Queue(WAITING))
+    queue: asyncio.Queue[Happened] = field(default_factory=lambda: asyncio.Queue(WAITING))
     broken: Unavailable | None = None
 
-    def offer(self, envelope: Envelope) -> None:
+    def wants(self, envelope: Envelope) -> bool:
+        return self.topic == envelope.topic and self.tenant == envelope.tenant
+
+    def offer(self, happened: Happened) -> None:
         try:
-            self.queue.put_nowait(envelope)
+            self.queue.put_nowait(happened)
         except asyncio.QueueFull:
             self.end(LiveStreamBehind("you read more slowly than events happen"))
 
     def end(self, error: Unavailable) -> None:
         self.broken = error
 
-    async def next(self, seconds: float) -> Envelope | None:
+    async def next(self, seconds: float) -> Happened | None:
         """The next event; nothing after so many seconds. Raises what broke the watcher."""
         if self.broken is not None:
             raise self.broken
+        if not self.queue.empty():
+            return self.queue.get_nowait()
         try:
             async with asyncio.timeout(seconds):
                 return await self.queue.get()
@@ -72,7 +96,7 @@ class Hub:
         self._asked = asyncio.Event()
         self._watchers: set[Watcher] = set()
         self._offsets: dict[TopicPartition, int] = {}
-        self._last: dict[tuple[str, int], int] = {}
+        self._passed = {topic: [0] * SHARDS for topic in topics}
         self._ready = asyncio.Event()
         self._stopping = asyncio.Event()
 
@@ -157,16 +181,18 @@ class Hub:
                 self._offsets[partition] = record.offset + 1  # type: ignore[attr-defined]
 
     def _pass_on(self, envelope: Envelope) -> None:
-        shard = (envelope.topic, envelope.shard)
-        last = self._last.get(shard)
-        if last is not None and envelope.pos <= last:
+        passed = self._passed[envelope.topic]
+        last = passed[envelope.shard]
+        if envelope.pos <= last:
             return
-        self._last[shard] = envelope.pos
-        if last is not None and envelope.pos > last + 1:
+        passed[envelope.shard] = envelope.pos
+        if last and envelope.pos > last + 1:
             self._end_all(envelope.topic)
-        for watcher in self._watchers:
-            if watcher.topic == envelope.topic and watcher.tenant == envelope.tenant:
-                watcher.offer(envelope)
+        watchers = [each for each in self._watchers if each.wants(envelope)]
+        if watchers:
+            happened = _happened(envelope, passed)
+            for watcher in watchers:
+                watcher.offer(happened)
 
     def _end_all(self, topic: str) -> None:
         for watcher in self._watchers:
@@ -174,3 +200,8 @@ class Hub:
                 watcher.end(
                     LiveTailUnavailable("events are missing from the topic: resume from the store")
                 )
+
+
+def _happened(envelope: Envelope, passed: Sequence[int]) -> Happened:
+    site = Metadata.FromString(envelope.meta).site
+    return Happened(envelope, frames.of_envelope(envelope), site, tuple(passed))

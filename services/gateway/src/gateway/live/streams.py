@@ -25,7 +25,7 @@ from gateway.identity import caller
 from gateway.live import frames
 from gateway.live.cursor import Cursor
 from gateway.live.exports import Exports
-from gateway.live.hub import Hub, Watcher
+from gateway.live.hub import Happened, Hub, Watcher
 from gateway.live.source import Source
 from gateway.telemetry import delivering
 from kernel.clock import Clock
@@ -33,11 +33,12 @@ from runtime.identity import Caller, TokenExpired
 from runtime.policy import Policies
 from runtime.positions import Seals
 from transcoding.handlers import Metadata
+from transcoding.streams import Shared, Told
 
 JOBS = "bayline.workshop.v1.JobEvent"
 SILENCE_SECONDS = 5.0
 
-Wanted = Callable[[StoredEvent], bool]
+Wanted = Callable[[str, str], bool]  # by the stream and the site of an event
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ class Streams:
 
     def stream(
         self, method: MethodDescriptor, request: Message, metadata: Metadata
-    ) -> AsyncIterator[Message]:
+    ) -> AsyncIterator[Told]:
         if isinstance(request, StreamJobsRequest):
             return self._jobs(request, caller())
         if isinstance(request, ExportStreamRequest):
@@ -98,7 +99,7 @@ class Streams:
             ]
         )
 
-    async def _jobs(self, request: StreamJobsRequest, who: Caller) -> AsyncIterator[StreamFrame]:
+    async def _jobs(self, request: StreamJobsRequest, who: Caller) -> AsyncIterator[Told]:
         """From the cursor, or from now on; the first frame says where that is."""
         job = request.job.removeprefix("jobs/")
         wanted = _visible(who, request.site.removeprefix("sites/"), job)
@@ -110,10 +111,10 @@ class Streams:
             )
             async for frame in self._past(cursor, heads, who, wanted, stream=job):
                 yield frame
-            async for frame in self._live(watcher, cursor, who, wanted):
-                yield frame
+            async for told in self._live(watcher, cursor, who, wanted):
+                yield told
 
-    async def _read(self, request: ReadStreamRequest, who: Caller) -> AsyncIterator[StreamFrame]:
+    async def _read(self, request: ReadStreamRequest, who: Caller) -> AsyncIterator[Told]:
         """The past up to the heads of now, and the live tail where it is followed."""
         wanted = _visible(who, "", request.stream)
         since = getattr(request, "from") if request.HasField("from") else None
@@ -135,8 +136,8 @@ class Streams:
                 cursor, heads, who, wanted, since=since, stream=request.stream
             ):
                 yield frame
-            async for frame in self._live(watcher, cursor, who, wanted):
-                yield frame
+            async for told in self._live(watcher, cursor, who, wanted):
+                yield told
 
     def _cursor(
         self, token: str, topic: str, who: Caller, heads: Heads, *, beginning: bool
@@ -164,37 +165,46 @@ class Streams:
             stream=stream,
         )
         async for event in events:
-            if cursor.sees(event.shard, event.pos) and wanted(event):
+            if cursor.sees(event.shard, event.pos) and wanted(event.stream, _site(event)):
                 yield frames.frame(event, cursor.sealed(self.seals, who.tenant))
         cursor.positions = [max(pair) for pair in zip(cursor.positions, heads.heads, strict=True)]
 
     async def _live(
         self, watcher: Watcher, cursor: Cursor, who: Caller, wanted: Wanted
-    ) -> AsyncIterator[StreamFrame]:
+    ) -> AsyncIterator[Shared]:
         while True:
             left = who.expires_at - self.clock.now().timestamp()
             if left <= 0:
                 raise TokenExpired("the token has expired; come back with a new one and the cursor")
-            envelope = await watcher.next(min(left, SILENCE_SECONDS))
-            if envelope is None or not cursor.sees(envelope.shard, envelope.pos):
+            happened = await watcher.next(min(left, SILENCE_SECONDS))
+            if happened is None or not cursor.sees(happened.event.shard, happened.event.pos):
                 continue
-            event = frames.of_envelope(envelope)
-            if wanted(event):
-                with delivering(envelope, self.clock):
-                    yield frames.frame(event, cursor.sealed(self.seals, who.tenant))
+            cursor.joins(happened.passed)
+            if wanted(happened.event.stream, happened.site):
+                with delivering(happened.envelope, self.clock):
+                    yield self._told(happened, cursor, who.tenant)
+
+    def _told(self, happened: Happened, cursor: Cursor, tenant: str) -> Shared:
+        """The same for all who stand at the same positions: sooner or later, everybody."""
+        at = tuple(cursor.positions)
+        if at not in happened.told:
+            frame = frames.frame(happened.event, cursor.sealed(self.seals, tenant))
+            happened.told[at] = Shared(frame)
+        return happened.told[at]
 
 
 def _visible(who: Caller, site: str, stream: str) -> Wanted:
     """Only of the caller's sites, and of the one asked for."""
     everywhere = "*" in who.sites
 
-    def wanted(event: StoredEvent) -> bool:
-        if stream and event.stream != stream:
-            return False
-        found = EventMetadata.FromString(event.meta).site
-        return (everywhere or found in who.sites) and site in ("", found)
+    def wanted(of: str, at: str) -> bool:
+        return stream in ("", of) and site in ("", at) and (everywhere or at in who.sites)
 
     return wanted
+
+
+def _site(event: StoredEvent) -> str:
+    return EventMetadata.FromString(event.meta).site
 
 
 def _event_types(topic: str) -> list[str]:
