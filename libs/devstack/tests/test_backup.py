@@ -86,8 +86,10 @@ def test_a_stack_that_has_lost_its_keyring_is_told_who_was_forgotten(
 
     with pytest.raises(StackFailure, match="cannot know who was forgotten"):
         restore(tmp_path / "backup")
+    assert _kek(other) != _kek(running)
     restore(tmp_path / "backup", erased=tmp_path / "erased.json")
 
+    assert _kek(other) == _kek(running)
     assert _keys(other) == {ada: False, eve: True}
     assert _erased(other) == [erasure]
     other.down(_ignore)
@@ -320,6 +322,10 @@ def _superuser(stack: Stack, database: str) -> psycopg.Connection:
 
 def _server(stack: Stack) -> Server:
     return stack.parts.environments.postgres
+
+
+def _kek(stack: Stack) -> str:
+    return stack.parts.environments.secrets.key("kek")
 
 
 def _ignore(name: str, text: str) -> None:

@@ -45,35 +45,26 @@ def restore(
     Consumers halt on the new epoch: start the stack, and once you know that the backup is what
     you want, let them go on by `bayline projections resume --epoch E`.
     """
-    stack = Stack.here()
-    manifest = _checked(folder)
-    if running := stack.running():
-        raise StackFailure(
-            f"{', '.join(running)} still run", hint="stop them first: `bayline down`"
-        )
+    stack, manifest = Stack.here(), _checked(folder)
+    _check_stopped(stack)
+    keys = _keys(folder, manifest, stack.parts.environments)
     listed = erasures.written(erased) if erased else []
-    _adopt_keys(folder, manifest, stack.parts.environments)
     say = show.silence if as_json else show.step
     stack.start("postgres", say)
-    server = stack.parts.environments.postgres
-    kept = stack.parts.home / "erased.json"
-    if not (erased or none_erased or kept.exists() or _knows_who_was_forgotten(server)):
-        stack.down(say)
-        raise StackFailure(
-            "this stack cannot know who was forgotten since the backup was made",
-            hint="say it: --erased FILE, as `bayline privacy list --json` printed it there, "
-            "or --none-erased",
-        )
-    forgotten = [*listed, *(erasures.written(kept) if kept.exists() else ()), *_forgotten(server)]
-    kept.write_text(
-        json.dumps(erasures.document(forgotten))
-    )  # a restore that is cut off is begun again
-    epochs = _replaced(stack, folder, forgotten, say)
-    kept.unlink()
+    known = _known_here(stack, say, told=none_erased or erased is not None)
+    stack.parts.environments.secrets.adopt(keys)
+    epochs = _forgetting(stack, folder, [*listed, *known], say)
     if as_json:
         show.json({"taken_at": manifest.taken_at, "events": manifest.events, "epochs": epochs})
     else:
         show.restored(sum(manifest.events.values()), manifest.taken_at, epochs)
+
+
+def _check_stopped(stack: Stack) -> None:
+    if running := stack.running():
+        raise StackFailure(
+            f"{', '.join(running)} still run", hint="stop them first: `bayline down`"
+        )
 
 
 def _checked(folder: Path) -> Manifest:
@@ -90,15 +81,45 @@ def _checked(folder: Path) -> Manifest:
     return manifest
 
 
-def _adopt_keys(folder: Path, manifest: Manifest, environments: Environments) -> None:
-    keys = folder / KEYS
-    if keys.exists():
-        environments.secrets.adopt(json.loads(keys.read_text()))
-    if fingerprint(environments.secrets.key("kek")) != manifest.kek:
+def _keys(folder: Path, manifest: Manifest, environments: Environments) -> dict[str, str]:
+    """The backup's, else this stack's own: either way the one that sealed its persons is there."""
+    kept = folder / KEYS
+    keys = json.loads(kept.read_text()) if kept.exists() else environments.secrets.keys()
+    if fingerprint(keys.get("key/kek", "")) != manifest.kek:
         raise StackFailure(
             "this stack has another key than the one that sealed the backup's persons",
             hint="restore a backup made with --with-keys, or put back the old secrets.json",
         )
+    return dict(keys)
+
+
+def _known_here(stack: Stack, say: Say, *, told: bool) -> list[Erasure]:
+    """Whom this stack's keyring forgot, and whom a restore had in hand that was cut off."""
+    kept, server = _in_hand(stack), stack.parts.environments.postgres
+    unfinished = erasures.written(kept) if kept.exists() else []
+    with psycopg.connect(server.dsn(topology.KEYRING.name)) as keyring:
+        if told or kept.exists() or erasures.knows_anybody(keyring):
+            return [*unfinished, *erasures.recorded(keyring)]
+    stack.down(say)
+    raise StackFailure(
+        "this stack cannot know who was forgotten since the backup was made",
+        hint="say it: --erased FILE, as `bayline privacy list --json` printed it there, "
+        "or --none-erased",
+    )
+
+
+def _forgetting(
+    stack: Stack, folder: Path, forgotten: Sequence[Erasure], say: Say
+) -> dict[str, str]:
+    """A restore that is cut off is begun again, and still knows them."""
+    _in_hand(stack).write_text(json.dumps(erasures.document(forgotten)))
+    epochs = _replaced(stack, folder, forgotten, say)
+    _in_hand(stack).unlink()
+    return epochs
+
+
+def _in_hand(stack: Stack) -> Path:
+    return stack.parts.home / "erased.json"
 
 
 def _replaced(stack: Stack, folder: Path, forgotten: Sequence[Erasure], say: Say) -> dict[str, str]:
@@ -116,18 +137,6 @@ def _replaced(stack: Stack, folder: Path, forgotten: Sequence[Erasure], say: Say
     for service in topology.STORING:
         _forget_topics(server, service.name)
     return {service: _renewed(server, service) for service in STORES}
-
-
-def _knows_who_was_forgotten(server: Server) -> bool:
-    """A keyring that was never used has no say in it."""
-    with psycopg.connect(server.dsn(topology.KEYRING.name)) as keyring:
-        return erasures.knows_anybody(keyring)
-
-
-def _forgotten(server: Server) -> list[Erasure]:
-    """Read before the keyring is replaced."""
-    with psycopg.connect(server.dsn(topology.KEYRING.name)) as keyring:
-        return erasures.recorded(keyring)
 
 
 def _replace(environments: Environments, folder: Path, database: str) -> None:
