@@ -78,6 +78,14 @@ def test_the_last_correction_of_a_clock_counts() -> None:
     assert job_after(*FINISHED, CORRECTED, second).labour[0].stopped_at == ELEVEN
 
 
+def test_a_correction_leaves_other_clocks_alone() -> None:
+    second = (LabourStarted(2, ANNA, 0, ELEVEN), LabourStopped(2, NOON))
+
+    job = job_after(*FINISHED, *second, CORRECTED)
+
+    assert job.labour[1] == Labour(2, ANNA, 0, ELEVEN, NOON)
+
+
 def test_a_running_clock_is_stopped_and_not_corrected() -> None:
     with pytest.raises(ClockStillRunning):
         given(*WORKING).when(decide, UNTIL_TEN)
