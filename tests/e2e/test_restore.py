@@ -17,6 +17,7 @@ from devstack.projections import resume_halted
 from devstack.restore import restore
 from devstack.stack import Stack
 from devstack.stories import Visit, Workshop
+from testkit.commands import bayline
 
 
 @pytest.fixture(autouse=True)
@@ -44,6 +45,7 @@ async def test_a_restored_stack_goes_on_once_somebody_says_so(
     assert await _refusal(_cancelled(manager, kept, etag="99")) == "STALE_VERSION"
 
     await _until(whole_stack, _all_halted)
+    assert (await bayline(whole_stack, "status", "--json")).code == 1
     for epoch in epochs:
         await asyncio.to_thread(resume_halted, epoch=epoch)
     await _until(whole_stack, _drained)
@@ -54,7 +56,7 @@ async def test_a_restored_stack_goes_on_once_somebody_says_so(
     assert await _listed(berlin, kept) == "JOB_STATE_CANCELLED"
     assert await _listed(berlin, fresh) == "JOB_STATE_CLOSED"
     await _until(whole_stack, _drained)
-    assert _halted(await asyncio.to_thread(_progress, whole_stack)) == []
+    assert (await bayline(whole_stack, "status", "--json")).code == 0
 
 
 def _restored(stack: Stack, folder: Path) -> list[str]:
@@ -64,10 +66,6 @@ def _restored(stack: Stack, folder: Path) -> list[str]:
     stack.up(_ignore)
     with consumers.stores(stack.parts.environments.postgres) as found:
         return list(consumers.epochs(found).values())
-
-
-def _halted(lines: list[Progress]) -> list[Progress]:
-    return [line for line in lines if line.state == "halted"]
 
 
 def _all_halted(lines: list[Progress]) -> bool:

@@ -35,6 +35,10 @@ WRONG: dict[str, tuple[Change, Violation]] = {
         lambda it: setattr(it, "short_title", "c"),
         Violation("/shortTitle", "has fewer than 2 characters"),
     ),
+    "blanks": (
+        lambda it: setattr(it, "short_title", " \t\u00a0"),
+        Violation("/shortTitle", "is blank"),
+    ),
     "too long": (
         lambda it: setattr(it, "short_title", "c" * 9),
         Violation("/shortTitle", "has more than 8 characters"),

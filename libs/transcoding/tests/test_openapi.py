@@ -144,6 +144,14 @@ def test_a_body_has_constraints_and_no_header_fields(api: Any) -> None:
             "examples": [3],
         },
     }
+    assert schema(api, "AddressInput")["properties"]["city"] == {
+        "type": "string",
+        "minLength": 1,
+        "maxLength": 80,
+        "pattern": r"\S",
+        "description": "Town.",
+        "examples": ["Oslo"],
+    }
 
 
 def test_what_is_answered_has_every_field_that_is_always_there(api: Any) -> None:

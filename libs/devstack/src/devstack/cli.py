@@ -58,7 +58,7 @@ def down() -> None:
 
 @app.command()
 def status(as_json: AsJson = False) -> None:
-    """What runs, and how far each consumer is. Exit code 1 unless all of it is ready."""
+    """What runs, and how far each consumer is. Exit code 1 unless all is ready and nobody halted."""
     stack = Stack.here()
     states = stack.states()
     ready = {state.name for state in states if state.state == "ready"}
@@ -68,7 +68,7 @@ def status(as_json: AsJson = False) -> None:
     else:
         show.processes(states)
         show.progress(lines)
-    if len(ready) < len(states):
+    if len(ready) < len(states) or any(line.state != "running" for line in lines):
         raise typer.Exit(1)
 
 

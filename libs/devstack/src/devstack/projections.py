@@ -53,13 +53,13 @@ def resume_halted(
     Those that halted on it, and those that have yet to meet it. Each first reads the store from
     where it stands, and halts again unless the store holds what it read last.
     """
-    done = _resumed(names, epoch) + _accepted(names, epoch)
-    if not done:
+    done = sorted({*_resumed(names, epoch), *_accepted(names, epoch)})
+    if not done and (names or epoch not in _epochs()):
         raise StackFailure(f"no such consumer waits at epoch {epoch}", hint=SEE)
     if as_json:
-        show.json(sorted(set(done)))
+        show.json(done)
     else:
-        show.facts((name, "goes on") for name in sorted(set(done)))
+        show.facts([(name, "goes on") for name in done] or [("nobody", "waits at this epoch")])
 
 
 @app.command()
@@ -208,6 +208,11 @@ async def _resume(pool: Pool, name: str, epoch: str) -> None:
         await resume(pool, name, epoch)
     except NotHalted as error:
         raise StackFailure(str(error)) from error
+
+
+def _epochs() -> Collection[str]:
+    with consumers.stores(Stack.here().parts.environments.postgres) as found:
+        return consumers.epochs(found).values()
 
 
 def _accepted(names: Collection[str] | None, epoch: str) -> list[str]:

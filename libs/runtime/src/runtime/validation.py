@@ -165,6 +165,8 @@ def _checks(field: FieldDescriptor, rules: annotations_pb2.FieldRules) -> list[C
         checks.append(_storable)
     if rules.min_length or rules.max_length:
         checks.append(_size_check(rules, "characters", rules.min_length, rules.max_length))
+    if rules.min_length and not rules.pattern:
+        checks.append(_said)
     if rules.pattern:
         checks.append(_pattern_check(rules.pattern))
     if rules.HasField("minimum") or rules.HasField("maximum"):
@@ -179,6 +181,11 @@ def _checks(field: FieldDescriptor, rules: annotations_pb2.FieldRules) -> list[C
 def _storable(value: str) -> str:
     """PostgreSQL has no text with it."""
     return "contains the character U+0000" if "\0" in value else ""
+
+
+def _said(value: str) -> str:
+    """Who must say something does not say it by blanks."""
+    return "is blank" if value and not value.strip() else ""
 
 
 def _size_check(rules: annotations_pb2.FieldRules, what: str, fewest: int, most: int) -> Check:

@@ -233,8 +233,11 @@ def _text_constraints(field: FieldDescriptor) -> dict[str, Json]:
     strict = is_required(field) or field.is_repeated or field.has_presence
     pattern = f"{rules.resource}/{IDENTITY}" if rules.resource else rules.pattern
     limits = {"minLength": rules.min_length if strict else 0, "maxLength": rules.max_length}
-    form = {"pattern": f"^(?:{pattern}){'' if strict else '?'}$"} if pattern else {}
-    return _set(limits) | form
+    if pattern:
+        return {**_set(limits), "pattern": f"^(?:{pattern}){'' if strict else '?'}$"}
+    if rules.min_length:
+        return {**_set(limits), "pattern": r"\S" if strict else r"^$|\S"}
+    return dict(_set(limits))
 
 
 def _limits_in_words(field: FieldDescriptor) -> str:

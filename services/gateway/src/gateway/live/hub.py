@@ -19,7 +19,7 @@ from transcoding.streams import Shared
 
 WAITING = 2_000
 FETCH_MS = 250
-FOLLOW_SECONDS = 5.0
+FOLLOW_SECONDS = 10.0
 
 log = structlog.get_logger()
 
