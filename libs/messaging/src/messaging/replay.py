@@ -31,6 +31,8 @@ from messaging.trouble import passing, told
 
 AT_ONCE = 4000
 WAIT_MILLISECONDS = 200
+HELD_BACK_MILLISECONDS = 100  # an answer without records, by the broker
+SILENT_WAITS = 25
 
 DISCARDED = """
 SELECT convert_from(header_values[array_position(header_names, 'ce_id')], 'UTF8')
@@ -81,6 +83,7 @@ class Replay:
         kafka = AIOKafkaConsumer(
             **connection(subject.kafka),
             enable_auto_commit=False,
+            fetch_max_wait_ms=HELD_BACK_MILLISECONDS,
             max_partition_fetch_bytes=4 * 1024 * 1024,
         )
         try:
@@ -130,13 +133,23 @@ class Replay:
     async def _next(
         self, behind: Collection[Place]
     ) -> Mapping[TopicPartition, Sequence[ConsumerRecord]]:
-        """Nothing, when only the store has it."""
-        if not any(self._cursors[place].partition in self._kafka.assignment() for place in behind):
-            return {}
-        found: Mapping[TopicPartition, Sequence[ConsumerRecord]] = await self._kafka.getmany(
-            timeout_ms=WAIT_MILLISECONDS, max_records=AT_ONCE
-        )
-        return found
+        """Nothing, when only the store has it: the topics end before, or no broker answers."""
+        partitions = {self._cursors[place].partition for place in behind}
+        awaited = partitions & self._kafka.assignment()
+        for _ in range(SILENT_WAITS if awaited else 0):
+            found: Mapping[TopicPartition, Sequence[ConsumerRecord]] = await self._kafka.getmany(
+                timeout_ms=WAIT_MILLISECONDS, max_records=AT_ONCE
+            )
+            if found or await self._ended(awaited):
+                return found
+        return {}
+
+    async def _ended(self, partitions: Collection[TopicPartition]) -> bool:
+        for partition in partitions:
+            end = self._kafka.highwater(partition)
+            if end is None or await self._kafka.position(partition) < end:
+                return False
+        return True
 
     async def _take(
         self, found: Mapping[TopicPartition, Sequence[ConsumerRecord]], until: Vector
