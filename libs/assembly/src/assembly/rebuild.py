@@ -5,17 +5,18 @@ more than one for the bulk. Whatever is killed: run again, it goes on.
 """
 
 import argparse
-import asyncio
 import os
 import sys
-from collections.abc import Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from importlib import import_module
-from typing import Self
+from typing import Any, Self
 
 import uvloop
 
+from assembly.crew import Crew, HelperFailed, end_with_parent
 from messaging.consumer import Consumer
 from messaging.cursor import Displaced, Diverged
 from messaging.generations import NotPossible
@@ -54,7 +55,19 @@ class Unserved(Service):
         raise NotPossible(f"{self.name} has no consumer {name}; it has {known}")
 
 
-async def rebuild(asked: argparse.Namespace) -> None:
+async def rebuild(asked: argparse.Namespace, crew: Crew) -> None:
+    async with _opened(asked) as build:
+        await replace(build, bulk=crew.help).run()
+
+
+async def share(asked: argparse.Namespace, part: int) -> None:
+    end_with_parent()
+    async with _opened(asked) as build:
+        await build.share(part, WORKERS)
+
+
+@asynccontextmanager
+async def _opened(asked: argparse.Namespace) -> AsyncIterator[Rebuild]:
     settings = load(import_module(f"{asked.service}.settings").Settings)
     logs.configure(settings.telemetry, settings.service())
     async with AsyncExitStack() as stack:
@@ -62,56 +75,40 @@ async def rebuild(asked: argparse.Namespace) -> None:
         await import_module(f"{asked.service}.main").main(settings, service)
         dsn = settings.database.projector_dsn
         pool = await stack.enter_async_context(database.pool(dsn, size=4, limits=LIMITS))
-        build = Rebuild(pool, service.consumer(asked.projection).subject, asked.rate)
-        if asked.part is None:
-            await replace(build, bulk=lambda: _shared(asked)).run()
-        else:
-            _end_with_parent()
-            await build.share(asked.part, asked.workers)
-
-
-async def _shared(asked: argparse.Namespace) -> None:
-    """Each worker a process; when one fails, the others end with it."""
-    async with asyncio.TaskGroup() as group:
-        for part in range(asked.workers):
-            group.create_task(_worker(asked, part))
-
-
-async def _worker(asked: argparse.Namespace, part: int) -> None:
-    argv = [asked.service, asked.projection, f"--workers={asked.workers}", f"--rate={asked.rate}"]
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "assembly.rebuild", *argv, f"--part={part}"),
-        stdin=asyncio.subprocess.PIPE,
-    )
-    try:
-        if await process.wait():
-            raise NotPossible("a worker failed; what it said stands above")
-    finally:
-        if process.returncode is None:
-            process.terminate()
-            await process.wait()
-
-
-def _end_with_parent() -> None:
-    """The parent never writes: what can be read is its end."""
-    asyncio.get_running_loop().add_reader(sys.stdin.fileno(), os._exit, 1)
+        yield Rebuild(pool, service.consumer(asked.projection).subject, asked.rate)
 
 
 def _asked(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m assembly.rebuild")
     parser.add_argument("service")
     parser.add_argument("projection")
-    parser.add_argument("--workers", type=int, default=WORKERS)
     parser.add_argument("--rate", type=int, default=0, help="events a second; 0: all that goes")
-    parser.add_argument("--part", type=int)
     return parser.parse_args(arguments)
 
 
 def main(arguments: Sequence[str]) -> None:
     os.nice(NICE)
+    asked = _asked(arguments)
+    import_module(f"{asked.service}.main")
+    crew = Crew.forked(partial(_run, partial(share, asked, part)) for part in range(WORKERS))
     try:
-        uvloop.run(rebuild(_asked(arguments)))
-    except* (NotPossible, CannotApply, Displaced, Diverged, StoreSilent, *PASSING) as errors:
+        _run(partial(rebuild, asked, crew))
+    finally:
+        crew.dismiss()
+
+
+def _run(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    try:
+        uvloop.run(work())
+    except* (
+        NotPossible,
+        HelperFailed,
+        CannotApply,
+        Displaced,
+        Diverged,
+        StoreSilent,
+        *PASSING,
+    ) as errors:
         sys.exit("\n".join(f"{type(each).__name__}: {each}" for each in errors.exceptions))
 
 
