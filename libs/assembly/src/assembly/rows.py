@@ -2,8 +2,8 @@
 
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, fields, is_dataclass
+from functools import cache, partial
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from psycopg import AsyncConnection
@@ -136,12 +136,17 @@ async def replace(
 
 def plain(value: Any) -> Any:
     """`dataclasses.asdict` for rows that are written at once: it copies nothing it need not."""
-    names = getattr(type(value), "__dataclass_fields__", None)
+    names = _names(value.__class__)
     if names is not None:
         return {name: plain(getattr(value, name)) for name in names}
     if isinstance(value, tuple | list):
         return [plain(each) for each in value]
     return value
+
+
+@cache  # an enum takes its time to say that it has no such attribute
+def _names(kind: type[object]) -> tuple[str, ...] | None:
+    return tuple(each.name for each in fields(kind)) if is_dataclass(kind) else None
 
 
 def _split(keys: Iterable[Key]) -> tuple[list[str], list[str]]:
