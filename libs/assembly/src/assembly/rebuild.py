@@ -5,6 +5,7 @@ more than one for the bulk. Whatever is killed: run again, it goes on.
 """
 
 import argparse
+import gc
 import os
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
@@ -31,6 +32,7 @@ from runtime.settings import EventSourcedSettings, load
 LIMITS = "-c lock_timeout=500ms -c statement_timeout=10min -c synchronous_commit=off"
 NICE = 10  # requests come first
 WORKERS = 2
+ALLOCATED = 200_000  # values between two searches for cycles; a batch has none
 
 
 class Unserved(Service):
@@ -90,6 +92,8 @@ def main(arguments: Sequence[str]) -> None:
     os.nice(NICE)
     asked = _asked(arguments)
     import_module(f"{asked.service}.main")
+    gc.freeze()
+    gc.set_threshold(ALLOCATED)
     crew = Crew.forked(partial(_run, partial(share, asked, part)) for part in range(WORKERS))
     try:
         _run(partial(rebuild, asked, crew))
