@@ -27,7 +27,7 @@ from workshop.domain.job.facts import TechnicianFacts
 from workshop.domain.job.state import Job, NoJob
 from workshop.domain.site import SiteOpened, SiteRenamed
 
-REMEMBERED_JOBS = 2_000
+REMEMBERED_JOBS = 5_000  # a rebuild meets 4,000 between two looks at a partition; 5 KiB each
 
 
 class JobRows:
