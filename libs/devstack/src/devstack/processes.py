@@ -141,10 +141,12 @@ def wait_until_ready(
         time.sleep(0.05)
 
 
-def exit_code(running: Running) -> int | None:
-    """Of a process that this one has started; None while it lives."""
+def exit_code(running: Running, seconds: float = 0.0) -> int | None:
+    """Of a process that this one has started; None if it lives so long."""
     child = _children.get(running.pid)
-    return child.poll() if child else None
+    with suppress(subprocess.TimeoutExpired):
+        return child.wait(seconds) if child else None
+    return None
 
 
 def stop(running: Running, grace: float = GRACE_SECONDS) -> bool:

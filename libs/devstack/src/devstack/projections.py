@@ -1,7 +1,6 @@
 """`bayline projections`: how far consumers are, and their read models built anew."""
 
 import sys
-import time
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import asdict
 from functools import partial
@@ -157,10 +156,9 @@ def _finished(name: str, program: Program) -> None:
     running = spawn(program, dies_with_parent=True)
     try:
         with show.console.status(f"{name} ...") as spinner:
-            while exit_code(running) is None:
-                if (now := _one(name).second) is not None:
+            while exit_code(running, POLL_SECONDS) is None:
+                if show.console.is_terminal and (now := _one(name).second) is not None:
                     spinner.update(f"{name} {show.second(now)}")
-                time.sleep(POLL_SECONDS)
     finally:
         code = exit_code(running)
         stop(running)
