@@ -35,7 +35,7 @@ def erase(
     reference: Reference = "",
     as_json: AsJson = False,
 ) -> None:
-    """Destroy a person's key: name and words about him or her read `[erased]`, wherever they are.
+    r"""Destroy a person's key: name and words about him or her read `\[erased]`, wherever they are.
 
     Takes no notice of backups made before: see docs/runbooks/erasure.md.
     """
