@@ -403,38 +403,38 @@ async def test_a_new_epoch_that_was_accepted_halts_nobody(shop: Shop, running: R
     assert not await shop.is_halted()
 
 
-async def test_after_a_lossy_restore_a_consumer_halts_though_the_epoch_was_accepted(
-    shop: Shop, running: Running
-) -> None:
-    write(shop)
-    lost = shop.log.append(JOBS[0], b"applied here, lost by the store")
-    await publish(shop.kafka, shop.log.envelopes)
-    async with running(shop.consumer()):
-        await shop.agrees_with_the_log()
-        shop.log.lose_last(lost.shard)
-        await accept(shop.pool, shop.name, shop.log.log, shop.log.begin_new_epoch())
-        await publish(shop.kafka, [shop.log.append(JOBS[0], b"another truth")])
-
-        await eventually(shop.is_halted)
-
-
 async def test_after_a_lossy_restore_a_consumer_that_is_ahead_halts_again(
     shop: Shop, running: Running
 ) -> None:
-    write(shop)
-    lost = shop.log.append(JOBS[0], b"applied here, lost by the store")
-    await publish(shop.kafka, shop.log.envelopes)
     async with running(shop.consumer()):
-        await shop.agrees_with_the_log()
-        shop.log.lose_last(lost.shard)
-        epoch = shop.log.begin_new_epoch()
+        epoch = await applied_and_lost(shop)
         await publish(shop.kafka, [shop.log.append(JOBS[0], b"another truth")])
         await eventually(shop.is_halted)
         await resume(shop.pool, shop.name, epoch)
         await eventually(shop.is_halted)
 
-        reason = (await shop.status()).reason
-        assert "another event stands at the last position" in reason
+        assert "another event stands at the last position" in (await shop.status()).reason
+
+
+async def test_after_a_lossy_restore_a_consumer_halts_though_the_epoch_was_accepted(
+    shop: Shop, running: Running
+) -> None:
+    async with running(shop.consumer()):
+        await accept(shop.pool, shop.name, shop.log.log, await applied_and_lost(shop))
+        await publish(shop.kafka, [shop.log.append(JOBS[0], b"another truth")])
+        await eventually(shop.is_halted)
+
+        assert "another event stands at the last position" in (await shop.status()).reason
+
+
+async def applied_and_lost(shop: Shop) -> str:
+    """The new epoch of a store that came back without an event which the consumer has applied."""
+    write(shop)
+    lost = shop.log.append(JOBS[0], b"applied here, lost by the store")
+    await publish(shop.kafka, shop.log.envelopes)
+    await shop.agrees_with_the_log()
+    shop.log.lose_last(lost.shard)
+    return shop.log.begin_new_epoch()
 
 
 async def test_a_rewritten_event_halts(shop: Shop, running: Running) -> None:

@@ -13,7 +13,7 @@ FORK = multiprocessing.get_context("fork")
 
 
 class HelperFailed(Exception):
-    """A helper ended with an error, which it has said itself."""
+    """A helper ended with an error, which it has said itself, or was killed (a negative code)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,10 @@ class Helper:
             loop.remove_reader(self.process.sentinel)
             self.dismiss()
         if self.process.exitcode:
-            raise HelperFailed(f"process {self.process.pid}: what it said stands above")
+            raise HelperFailed(
+                f"process {self.process.pid} ended with {self.process.exitcode}; "
+                "what it had to say stands above"
+            )
 
     def dismiss(self) -> None:
         self.calling.close()

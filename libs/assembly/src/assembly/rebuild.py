@@ -5,7 +5,6 @@ more than one for the bulk. Whatever is killed: run again, it goes on.
 """
 
 import argparse
-import gc
 import os
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
@@ -26,13 +25,13 @@ from messaging.replay import CannotApply
 from messaging.subject import StoreSilent
 from messaging.trouble import PASSING
 from runtime import database, logs
-from runtime.service import Service, Task
+from runtime.service import Service, Task, settle
 from runtime.settings import EventSourcedSettings, load
 
 LIMITS = "-c lock_timeout=500ms -c statement_timeout=10min -c synchronous_commit=off"
 NICE = 10  # requests come first
 WORKERS = 2
-ALLOCATED = 200_000  # values between two searches for cycles; a batch has none
+COLLECT_AFTER = 200_000  # a batch makes many values, and no cycles
 
 
 class Unserved(Service):
@@ -92,8 +91,7 @@ def main(arguments: Sequence[str]) -> None:
     os.nice(NICE)
     asked = _asked(arguments)
     import_module(f"{asked.service}.main")
-    gc.freeze()
-    gc.set_threshold(ALLOCATED)
+    settle(COLLECT_AFTER)
     crew = Crew.forked(partial(_run, partial(share, asked, part)) for part in range(WORKERS))
     try:
         _run(partial(rebuild, asked, crew))

@@ -35,7 +35,7 @@ EVENT_LOG_POLICIES = "bayline/event/v1/policies.cedar"
 DRAIN_SECONDS = 4.0
 TASK_SECONDS = 4.0
 CLOSE_SECONDS = 1.5
-COLLECT_AFTER = (10_000, 20, 20)
+COLLECT_AFTER = 10_000
 
 Entered = TypeVar("Entered")
 log = structlog.get_logger()
@@ -156,7 +156,7 @@ class Service:
             self._running[running] = task
             running.add_done_callback(self._task_ended)
         self.probes.started = True
-        _settle()
+        settle()
         log.info("service_started", port=self.port, admin_port=self.admin_port)
 
     async def _start_grpc(self) -> None:
@@ -210,14 +210,15 @@ class Service:
         await asyncio.gather(*self._running, return_exceptions=True)
 
 
-def _settle() -> None:
+def settle(after: int = COLLECT_AFTER) -> None:
     """What start-up made stays: the collector need not look through it again and again.
 
-    Nor through what requests make, which mostly goes by itself: it looks for cycles more rarely.
+    Nor through what requests make, which mostly goes by itself: it looks for cycles more rarely,
+    whenever there are `after` values more than at the last time.
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(*COLLECT_AFTER)
+    gc.set_threshold(after, 20, 20)
 
 
 async def _within(seconds: float, step: Awaitable[object], otherwise: str) -> None:
