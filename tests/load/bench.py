@@ -11,7 +11,7 @@ import typer
 import uvloop
 
 from devstack.stack import Stack
-from tests.load import audit, live, replay, requests, store
+from tests.load import audit, live, replay, requests, soak, store
 from tests.load.report import Part, Report, machine
 from tests.load.starts import started
 
@@ -23,6 +23,7 @@ PARTS: Mapping[str, Measure] = {
     "store": store.measured,
     "replay": replay.measured,
     "audit": audit.measured,
+    "soak": soak.measured,
 }
 
 
