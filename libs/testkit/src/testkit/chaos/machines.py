@@ -40,8 +40,9 @@ class ArmedParts(Parts):
 
 
 def armed_stack(plain: Stack) -> Stack:
+    """Its ledger is not on its disk, which may be full when a process is started."""
     home = plain.parts.home
-    return Stack(ArmedParts(home, plain.parts.environments), Ledger(home / "processes.json"))
+    return Stack(ArmedParts(home, plain.parts.environments), Ledger(home.parent / "processes.json"))
 
 
 @dataclass(slots=True)

@@ -1,8 +1,11 @@
 """Who breaks things: every service is killed again and again, and beneath them the servers fail."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from random import Random
 from signal import SIGCONT, SIGQUIT, SIGSTOP, SIGTERM
 from typing import LiteralString
@@ -10,6 +13,8 @@ from typing import LiteralString
 import psycopg
 
 from devstack import topology
+from devstack.processes import Running
+from testkit.chaos.disk import Disk
 from testkit.chaos.machines import SERVICES, Machines
 
 LIFETIME_SECONDS = 4.0, 14.0
@@ -18,6 +23,9 @@ CALM_SECONDS = 2.0, 6.0
 PAST_A_LEASE_SECONDS = 5.0
 STARTED_SECONDS = 4.0
 DOWN_SECONDS = 8.0
+OUTAGE_SECONDS = 15.0, 25.0  # past every session, lease and timeout of a client
+SILENT_SECONDS = 5.0, 10.0
+FULL_SECONDS = 6.0
 ARMED_SECONDS = 15.0
 POINTS = {  # how often a point is passed at most before it kills: relays look more than they publish
     "relay.before_fetch": 200,
@@ -42,6 +50,7 @@ Fault = Callable[[], Awaitable[None]]
 class Nemesis:
     machines: Machines
     random: Random
+    disk: Disk | None = None  # which may be filled
     over: bool = False
 
     async def rage(self) -> None:
@@ -102,9 +111,13 @@ class Nemesis:
         return (
             self._kafka_stops,
             self._kafka_is_killed,
+            self._kafka_is_away,
+            self._kafka_hangs,
             self._postgres_stops,
             self._database_is_away,
             self._service_sleeps,
+            self._process_hangs,
+            *([] if self.disk is None else [partial(self._disk_is_full, self.disk)]),
             self._topic_is_republished,
             self._offsets_are_reset,
         )
@@ -120,6 +133,17 @@ class Nemesis:
     async def _kafka_is_killed(self) -> None:
         await self.machines.kill(self.machines.running("kafka"), "Kafka is killed")
         await self._start("kafka")
+
+    async def _kafka_is_away(self) -> None:
+        async with self._nobody_killed():
+            await self.machines.kill(self.machines.running("kafka"), "Kafka is away for long")
+            await asyncio.sleep(self.random.uniform(*OUTAGE_SECONDS))
+            await self._start("kafka")
+
+    async def _kafka_hangs(self) -> None:
+        """Its connections stay open, and nobody answers."""
+        async with self._nobody_killed():
+            await self._hang(self.machines.running("kafka"), "Kafka hangs", OUTAGE_SECONDS)
 
     async def _postgres_stops(self) -> None:
         await self._stop_postgres("PostgreSQL stops at once")
@@ -152,6 +176,43 @@ class Nemesis:
                 self.machines.signal(sleeper, SIGCONT, "and wakes beside another")
                 await asyncio.sleep(self.random.uniform(0, 2))
         await self.machines.kill(twin, "kill -9 at any time")
+
+    async def _process_hangs(self) -> None:
+        """With nobody to do its work."""
+        name = self.random.choice(sorted(SERVICES))
+        async with self.machines.lock(name):
+            running = self.machines.running(name)
+            if running.process():
+                await self._hang(running, "a service hangs", SILENT_SECONDS)
+
+    async def _hang(self, running: Running, what: str, seconds: tuple[float, float]) -> None:
+        self.machines.signal(running, SIGSTOP, what)
+        await asyncio.sleep(self.random.uniform(*seconds))
+        with suppress(ProcessLookupError):
+            os.kill(running.pid, SIGCONT)
+
+    async def _disk_is_full(self, disk: Disk) -> None:
+        """Of logs, topics and stores at once. Servers may end of it; services must not."""
+        async with self._nobody_killed():
+            with disk.full():
+                self.machines.note("the disk is full", "all")
+                await asyncio.sleep(FULL_SECONDS)
+            await self._recover()
+
+    @asynccontextmanager
+    async def _nobody_killed(self) -> AsyncIterator[None]:
+        """So that services live through it, or end by themselves and are found out."""
+        async with AsyncExitStack() as locks:
+            for name in SERVICES:
+                await locks.enter_async_context(self.machines.lock(name))
+            yield
+
+    async def _recover(self) -> None:
+        for name in ("postgres", "kafka"):
+            if self.machines.running(name).process() is None:
+                self.machines.note("a server ended on a full disk", name)
+                await self._start(name)
+            await self.machines.ready(name)
 
     async def _topic_is_republished(self) -> None:
         log = self.random.choice(topology.logs())

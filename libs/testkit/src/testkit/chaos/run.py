@@ -12,20 +12,21 @@ import aiohttp
 from devstack.processes import stop
 from devstack.stack import Stack
 from testkit.chaos.clients import Fleet
+from testkit.chaos.disk import Disk, mounted
 from testkit.chaos.machines import Machines, armed_stack
 from testkit.chaos.nemesis import Nemesis
 from testkit.chaos.report import Report
 from testkit.proof.gathering import gather, quiet
 from testkit.proof.history import History, Outcome, commands_of, lines_of
 from testkit.proof.invariants import violations
-from testkit.servers import own_stack
+from testkit.servers import own_place, say_nothing
 
 CLIENTS = 8
 KNOWN_SECONDS = 90.0  # after everything is whole again
 
 
 async def run(seed: int, minutes: float, history: Path) -> Report:
-    with _stack() as stack, _history(history) as written:
+    with _stack() as (stack, disk), _history(history) as written:
         machines = Machines(stack, written)
         async with aiohttp.ClientSession() as session:
             fleet = Fleet(
@@ -33,7 +34,7 @@ async def run(seed: int, minutes: float, history: Path) -> Report:
             )
             await fleet.fleet()
             fleet.stop_waiting()
-            await _break(fleet, Nemesis(machines, Random(seed)), minutes)
+            await _break(fleet, Nemesis(machines, Random(seed), disk), minutes)
         await quiet(stack.parts.environments)
         lines = list(lines_of(history))
         evidence = await gather(stack.parts.environments, commands_of(lines))
@@ -63,11 +64,13 @@ async def _break(fleet: Fleet, nemesis: Nemesis, minutes: float) -> None:
 
 
 @contextmanager
-def _stack() -> Iterator[Stack]:
-    with own_stack() as plain:
+def _stack() -> Iterator[tuple[Stack, Disk | None]]:
+    """On a disk of its own, where this user may have one."""
+    with own_place() as plain, mounted(plain.parts.home) as disk:
         stack = armed_stack(plain)
         try:
-            yield stack
+            stack.up(say_nothing)
+            yield stack, disk
         finally:
             for running in stack.running().values():
                 stop(running)
