@@ -15,7 +15,9 @@ import pytest
 from runtime.grpc import Server
 from runtime.policy import Policies, PoliciesIncomplete
 from runtime.service import Service
+from runtime.supervision import MOST_BUGS
 from testkit.tokens import Issuer
+from testkit.topics import eventually
 
 Message: TypeAlias = Any  # compiled while the tests run: no checker can know it
 
@@ -52,9 +54,10 @@ class Diligent:
 
 
 class Endless:
-    cancelled = False
+    begun = cancelled = False
 
     async def run(self) -> None:
+        self.begun = True
         try:
             await asyncio.Event().wait()
         except asyncio.CancelledError:
@@ -124,7 +127,7 @@ async def test_tasks_finish_or_are_cancelled_and_what_was_entered_first_closes_l
     service.run(diligent)
     service.run(endless)
     await service.start()
-    await asyncio.sleep(0)
+    await eventually(lambda: endless.begun)
 
     await service.__aexit__()
 
@@ -132,7 +135,9 @@ async def test_tasks_finish_or_are_cancelled_and_what_was_entered_first_closes_l
     assert closed == ["producer", "pool"]
 
 
-async def test_a_task_that_dies_ends_the_service(service: Service) -> None:
+async def test_a_task_that_dies_of_the_same_bug_again_and_again_ends_the_service(
+    service: Service,
+) -> None:
     service.run(Doomed())
     await service.start()
 
@@ -191,9 +196,29 @@ async def test_operators_see_what_is_not_ready(service: Service) -> None:
             "database": "ConnectionError: no route",
             "projection": "12 s behind",
         }
+        assert body["degraded"] == {}
         async with session.get(f"{address}/version") as answer:
             assert (await answer.json())["service"] == "probe"
         assert await _status(session, f"{address}/metrics") == 200
+
+
+async def test_what_requests_do_not_need_is_told_and_costs_nobody_a_process_that_works(
+    service: Service,
+) -> None:
+    async def away() -> str:
+        return "the broker does not answer"
+
+    service.degraded("kafka", away)
+    await service.start()
+
+    address = f"http://127.0.0.1:{service.admin_port}/readyz"
+    async with aiohttp.ClientSession() as session, session.get(address) as answer:
+        assert answer.status == 200
+        assert await answer.json() == {
+            "ready": True,
+            "failing": {},
+            "degraded": {"kafka": "the broker does not answer"},
+        }
 
 
 async def _status(session: aiohttp.ClientSession, address: str) -> int:
@@ -266,7 +291,7 @@ def processes() -> Iterator[list["subprocess.Popen[str]"]]:
         process.communicate()
 
 
-def test_a_process_whose_task_dies_dies_and_says_why_once(program: Path) -> None:
+def test_a_process_whose_task_dies_again_and_again_dies_and_says_why_once(program: Path) -> None:
     process = started(program, "dies", ENVIRONMENT)
 
     out, err = process.communicate(timeout=DEADLINE)
@@ -275,7 +300,8 @@ def test_a_process_whose_task_dies_dies_and_says_why_once(program: Path) -> None
     assert [
         line for line in out.splitlines() if '"task_died"' in line and "the broker is gone" in line
     ]
-    assert out.count("task_died") == 1
+    assert out.count("running") == MOST_BUGS
+    assert (out.count("task_died"), out.count("task_given_up")) == (1, 1)
 
 
 def test_a_process_that_cannot_start_says_why(program: Path) -> None:

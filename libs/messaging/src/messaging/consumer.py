@@ -15,8 +15,8 @@ from aiokafka import (
 )
 from aiokafka.errors import KafkaError
 
+from kernel.backoff import Backoff
 from kernel.clock import Clock, SystemClock
-from messaging.backoff import Backoff
 from messaging.cursor import (
     Batch,
     Cursor,

@@ -7,7 +7,7 @@ from contextlib import suppress
 import structlog
 from aiokafka import AIOKafkaProducer
 
-from messaging.backoff import Backoff
+from kernel.backoff import Backoff
 from messaging.cursor import Pool
 from messaging.kafka import KafkaSettings, producer
 from messaging.parking import Parked, rows_of

@@ -8,8 +8,8 @@ from typing import Generic, Protocol, TypeVar
 
 import structlog
 
+from kernel.backoff import Backoff
 from kernel.clock import Clock, SystemClock
-from messaging.backoff import Backoff
 from messaging.envelope import Row, envelope_from
 from messaging.failpoint import hit
 from messaging.kafka import Publish, Publisher

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from messaging.backoff import Backoff
+from kernel.backoff import Backoff
 from messaging.cursor import Pool
 from messaging.parking import Projection, Retried, retry
 

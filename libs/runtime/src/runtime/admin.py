@@ -18,19 +18,28 @@ CHECK_SECONDS = 2.0
 
 
 class Probes:
-    """The state of a process, and the checks that tell whether it is ready."""
+    """The state of a process, and the checks that tell whether it is ready, and whole.
+
+    Not ready is who cannot answer requests: nobody should send it any. Commands and reads go on
+    while a consumer, a relay or the broker stands still, so that is told, and costs nobody a
+    process that works: `degraded` is for the operator, `failing` for the load balancer.
+    """
 
     def __init__(self, service: str, build: str) -> None:
         self.started = False
         self.stopping = False
         self.checks: dict[str, Check] = {}
+        self.standing: dict[str, Check] = {}
         self._service = service
         self._build = build
 
     async def failing(self) -> Mapping[str, str]:
         """What is not ready, and why."""
-        answers = await asyncio.gather(*map(_complaint, self.checks.values()))
-        return {name: wrong for name, wrong in zip(self.checks, answers, strict=True) if wrong}
+        return await _complaints(self.checks)
+
+    async def degraded(self) -> Mapping[str, str]:
+        """What stands still though requests go on, and why."""
+        return await _complaints(self.standing)
 
     async def livez(self, _: web.Request) -> web.Response:
         return _json({"alive": True})
@@ -44,17 +53,28 @@ class Probes:
             failing["start"] = "still starting"
         if self.stopping:
             failing["stop"] = "shutting down"
-        return _json({"ready": not failing, "failing": failing}, ok=not failing)
+        body = {"ready": not failing, "failing": failing, "degraded": await self.degraded()}
+        return _json(body, ok=not failing)
 
     async def version(self, _: web.Request) -> web.Response:
-        try:
-            release = version(f"bayline-{self._service}")
-        except PackageNotFoundError:
-            release = "unknown"
+        release = release_of(self._service)
         return _json({"service": self._service, "version": release, "build": self._build})
 
     async def metrics(self, _: web.Request) -> web.Response:
         return web.Response(body=generate_latest(), headers={"content-type": CONTENT_TYPE_LATEST})
+
+
+def release_of(service: str) -> str:
+    """The version of its package."""
+    try:
+        return version(f"bayline-{service}")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+async def _complaints(checks: Mapping[str, Check]) -> Mapping[str, str]:
+    answers = await asyncio.gather(*map(_complaint, checks.values()))
+    return {name: wrong for name, wrong in zip(checks, answers, strict=True) if wrong}
 
 
 async def _complaint(check: Check) -> str:

@@ -7,8 +7,7 @@ import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from functools import cached_property
-from inspect import isawaitable
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import aiohttp
 import structlog
@@ -27,6 +26,7 @@ from runtime.identity import TokenVerifier, fetch_by
 from runtime.policy import Policies
 from runtime.positions import Seals
 from runtime.settings import ServiceSettings, SettingsT, StoringSettings, load
+from runtime.supervision import Supervised, Task
 from runtime.telemetry import Telemetry
 from runtime.usage import LoopLag
 from runtime.workload import WorkloadTokens
@@ -39,12 +39,6 @@ COLLECT_AFTER = 10_000
 
 Entered = TypeVar("Entered")
 log = structlog.get_logger()
-
-
-class Task(Protocol):
-    """Runs as long as the process. A `stop()`, if it has one, lets it finish what it has begun."""
-
-    async def run(self) -> None: ...
 
 
 class Service:
@@ -61,8 +55,8 @@ class Service:
         self.port = 0  # of gRPC, once started
         self.admin_port = 0
         self._stack = AsyncExitStack()
-        self._tasks: list[Task] = [LoopLag()]
-        self._running: dict[asyncio.Task[None], Task] = {}
+        self._tasks = [Supervised(LoopLag())]
+        self._running: dict[asyncio.Task[None], Supervised] = {}
         self._ended = asyncio.Event()
         self._failed = False
 
@@ -87,12 +81,18 @@ class Service:
         self._grpc.add(add_to_server, servicer)
 
     def run(self, task: Task) -> None:
-        """Runs it once everything is built. If it ends before it is told to, the process ends."""
-        self._tasks.append(task)
+        """Runs it once everything is built. If it dies it is begun again, while requests go on."""
+        supervised = Supervised(task)
+        self._tasks.append(supervised)
+        self.degraded(supervised.name, supervised.health)
 
     def ready(self, name: str, check: Check) -> None:
         """`check` raises, or returns what is wrong, while the service cannot do its work."""
         self.probes.checks[name] = check
+
+    def degraded(self, name: str, check: Check) -> None:
+        """`check` does so while something stands still that requests do not need at once."""
+        self.probes.standing[name] = check
 
     def waits(self, wait: Wait) -> None:
         """How to wait, until a deadline of the loop's clock, for what a caller has seen (`bayline-after`)."""
@@ -152,7 +152,7 @@ class Service:
         if "_grpc" in vars(self):
             await self._start_grpc()
         for task in self._tasks:
-            running = asyncio.create_task(task.run(), name=type(task).__name__)
+            running = asyncio.create_task(task.run(), name=task.name)
             self._running[running] = task
             running.add_done_callback(self._task_ended)
         self.probes.started = True
@@ -168,17 +168,15 @@ class Service:
         if self._ended.is_set():
             return
         self._failed = True
-        error = None if task.cancelled() else task.exception()
-        log.error(
-            "task_died", task=task.get_name(), error=str(error or "it returned"), exc_info=error
-        )
+        error = "cancelled" if task.cancelled() else repr(task.exception())
+        log.error("task_given_up", task=task.get_name(), error=error)
         self.end()
 
     def end(self) -> None:
         self._ended.set()
 
     async def ended(self) -> bool:
-        """Waits for a signal or for a task to die. True when it was asked to end."""
+        """Waits for a signal, or for a task to die of one bug too often. True when asked to end."""
         await self._ended.wait()
         return not self._failed
 
@@ -196,11 +194,8 @@ class Service:
         log.info("service_stopped")
 
     async def _stop_tasks(self) -> None:
-        for running, task in self._running.items():
-            stop = getattr(task, "stop", None)
-            answer = stop() if stop is not None else running.cancel()
-            if isawaitable(answer):
-                await _within(TASK_SECONDS, answer, "task_not_stopped")
+        for task in self._running.values():
+            await _within(TASK_SECONDS, task.stop(), "task_not_stopped")
         if self._running:
             await asyncio.wait(self._running, timeout=TASK_SECONDS)
         late = [running for running in self._running if not running.done()]

@@ -25,6 +25,7 @@ from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode, TraceS
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from opentelemetry.util.types import Attributes
 
+from runtime.admin import release_of
 from runtime.context import Call
 from runtime.settings import ServiceSettings
 
@@ -40,7 +41,7 @@ class Telemetry:
 
     def __init__(self, settings: ServiceSettings) -> None:
         resource = Resource.create(
-            {"service.name": settings.service(), "service.version": settings.telemetry.build}
+            {"service.name": settings.service(), "service.version": version_of(settings)}
         )
         self._meters = MeterProvider(
             [PrometheusMetricReader(scope_info_enabled=False)],
@@ -101,6 +102,13 @@ class _Rooted(Sampler):
 
     def get_description(self) -> str:
         return f"Rooted{{{self._ratio.get_description()}}}"
+
+
+def version_of(settings: ServiceSettings) -> str:
+    """The package's, and where a build says which it is, that too: `1.4.0+3f2a9c1`."""
+    build = settings.telemetry.build
+    known = build not in {"", "unknown"}
+    return release_of(settings.service()) + (f"+{build}" if known else "")
 
 
 class CallMeters:

@@ -15,7 +15,8 @@ def mount_probes(app: FastAPI, probes: Probes) -> None:
 
     async def readyz(_: Request) -> Response:
         failing = await probes.failing()
-        return JSONResponse({"ready": not failing, "failing": failing}, 503 if failing else 200)
+        body = {"ready": not failing, "failing": failing, "degraded": await probes.degraded()}
+        return JSONResponse(body, 503 if failing else 200)
 
     async def metrics(_: Request) -> Response:
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)

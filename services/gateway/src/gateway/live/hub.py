@@ -11,8 +11,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from bayline.event.v1.event_log_service_pb2 import StoredEvent
 from bayline.event.v1.metadata_pb2 import Metadata
 from gateway.live import frames
+from kernel.backoff import Backoff
 from kernel.errors import Unavailable
-from messaging.backoff import Backoff
 from messaging.envelope import PARTITIONS, SHARDS, Envelope, envelope_of
 from messaging.kafka import KafkaSettings, connection
 from transcoding.streams import Shared

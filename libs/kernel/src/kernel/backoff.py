@@ -3,7 +3,7 @@
 import random
 
 FIRST_SECONDS = 0.05
-MOST_SECONDS = 5.0
+MOST_SECONDS = 10.0
 
 
 class Backoff:
