@@ -3,6 +3,7 @@ from types import ModuleType
 from typing import Any, TypeAlias
 
 import pytest
+from google.protobuf.duration_pb2 import Duration
 
 from kernel.errors import Violation
 from runtime.validation import MOST_TOLD, RequestInvalid, check, violations
@@ -63,6 +64,22 @@ WRONG: dict[str, tuple[Change, Violation]] = {
     "too much": (
         lambda it: setattr(it, "grams", 1001),
         Violation("/grams", "is greater than 1000"),
+    ),
+    "less than no time": (
+        lambda it: setattr(it.effort, "nanos", -1),
+        Violation("/effort", "is less than 0 seconds"),
+    ),
+    "a negative time": (
+        lambda it: setattr(it.effort, "seconds", -3_780_000),
+        Violation("/effort", "is less than 0 seconds"),
+    ),
+    "too long a time": (
+        lambda it: it.effort.MergeFrom(Duration(seconds=3600, nanos=1)),
+        Violation("/effort", "is greater than 3600 seconds"),
+    ),
+    "a time among others": (
+        lambda it: it.rounds.extend([Duration(seconds=1), Duration(nanos=999_999_999)]),
+        Violation("/rounds/1", "is less than 1 seconds"),
     ),
     "no number": (
         lambda it: setattr(it, "share", float("nan")),
@@ -129,6 +146,14 @@ def test_a_broken_rule_names_its_field(name: str, request_: Message) -> None:
 def test_what_is_in_order_passes(request_: Message) -> None:
     request_.job, request_.code, request_.share, request_.left = JOB, "ABC", 0, "le"
     request_.shelves["top"].part_number = "p"
+    request_.effort.seconds = 3600
+    request_.rounds.add(seconds=1)
+
+    assert violations(request_) == []
+
+
+def test_no_time_is_a_time(request_: Message) -> None:
+    request_.effort.SetInParent()
 
     assert violations(request_) == []
 

@@ -252,3 +252,15 @@ def test_a_flood_of_nonsense_is_cut_short(shop: Any) -> None:
 
     assert len(violations) == 100
     assert len(violations[0].detail) < 1000
+
+
+@pytest.mark.parametrize(("sent", "read"), [(50, 50), (51, 50), (100_000, 50)])
+def test_a_list_is_read_as_far_as_its_bound(shop: Any, sent: int, read: int) -> None:
+    """What is beyond is not even looked at: it is no line."""
+    message = shop.message("PlaceOrderRequest")()
+    document = {"lines": [{}] * 50 + ["no line"] * (sent - 50)}
+
+    violations = parser(type(message))(document, message)
+
+    told = [Violation("/lines", "has more than 50 elements")] if sent > 50 else []
+    assert (violations, len(message.lines)) == (told, read)

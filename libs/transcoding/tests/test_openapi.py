@@ -124,6 +124,11 @@ def test_a_body_has_constraints_and_no_header_fields(api: Any) -> None:
                 "examples": ["1250"],
             },
             "note": {"type": "string", "description": "A word to the packer."},
+            "patience": {
+                "type": "string",
+                "pattern": r"^-?[0-9]+(\.[0-9]{1,9})?s$",
+                "description": "How long it may take. From 60s to 86400s.",
+            },
         },
         "required": ["lines"],
         "additionalProperties": False,

@@ -86,6 +86,23 @@ async def test_a_body_may_be_one_field(client: Any, handler: Any, shop: Any) -> 
     )
 
 
+@pytest.mark.parametrize(("times", "status"), [(4, 200), (5, 400), (5_000, 400)])
+async def test_a_repeated_query_parameter_is_read_as_far_as_its_bound(
+    client: Any, handler: Any, times: int, status: int
+) -> None:
+    beyond = "&states=NO_STATE" * (times - 5)
+
+    answer = await client(
+        "GET", "/v1/orders", query="&states=ORDER_STATE_OPEN" * min(times, 5) + beyond
+    )
+
+    assert answer.status == status
+    if status == 400:
+        told = [{"pointer": "/states", "detail": "has more than 4 elements"}]
+        assert answer.json["errors"] == told
+    assert len(handler.calls) == (1 if status == 200 else 0)
+
+
 async def test_query_parameters_fill_the_request(client: Any, handler: Any, shop: Any) -> None:
     query = (
         "pageSize=5&states=ORDER_STATE_OPEN&states=ORDER_STATE_PAID&filter.sku=NUT-8"

@@ -170,7 +170,7 @@ def _checks(field: FieldDescriptor, rules: annotations_pb2.FieldRules) -> list[C
     if rules.pattern:
         checks.append(_pattern_check(rules.pattern))
     if rules.HasField("minimum") or rules.HasField("maximum"):
-        checks.append(_range_check(rules))
+        checks.append(_duration_check(rules) if _is_duration(field) else _range_check(rules))
     if rules.resource:
         checks.append(_resource_check(rules.resource))
     if field.enum_type is not None:
@@ -200,6 +200,24 @@ def _size_check(rules: annotations_pb2.FieldRules, what: str, fewest: int, most:
 def _pattern_check(pattern: str) -> Check:
     matches = re.compile(pattern, re.ASCII).fullmatch
     return lambda value: "" if matches(value) else f"does not match {pattern}"
+
+
+def _is_duration(field: FieldDescriptor) -> bool:
+    kind = field.message_type
+    return kind is not None and kind.full_name == "google.protobuf.Duration"
+
+
+def _duration_check(rules: annotations_pb2.FieldRules) -> Check:
+    """The limits are whole seconds, and a duration is exact to the nanosecond."""
+
+    def check_duration(value: Any) -> str:
+        if rules.HasField("minimum") and (value.seconds, value.nanos) < (rules.minimum, 0):
+            return f"is less than {rules.minimum} seconds"
+        if rules.HasField("maximum") and (value.seconds, value.nanos) > (rules.maximum, 0):
+            return f"is greater than {rules.maximum} seconds"
+        return ""
+
+    return check_duration
 
 
 def _range_check(rules: annotations_pb2.FieldRules) -> Check:

@@ -8,7 +8,14 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 from kernel.errors import Violation
 from transcoding import wellknown
-from transcoding.descriptors import Json, Reflected, is_map, is_wrapper, map_types
+from transcoding.descriptors import (
+    Json,
+    Reflected,
+    field_rules,
+    is_map,
+    is_wrapper,
+    map_types,
+)
 from transcoding.scalars import Convert, Mismatch, converter, kind
 
 MOST_TOLD = 100
@@ -131,13 +138,16 @@ def _message_filler(field: FieldDescriptor) -> wellknown.Fill:
 
 def _list_filler(field: FieldDescriptor) -> wellknown.Fill:
     name, append, takes_null = field.name, _appender(field), _takes_null(field)
+    most = field_rules(field).max_items or None
 
     def fill(value: Json, message: Reflected, path: str, violations: list[Violation]) -> None:
         if not isinstance(value, list):
             violations.append(Violation(path, f"expected an array, got {kind(value)}"))
             return
+        if most and len(value) > most:
+            violations.append(Violation(path, f"has more than {most} elements"))
         elements = getattr(message, name)
-        for index, item in enumerate(value):
+        for index, item in enumerate(value[:most]):
             if len(violations) >= MOST_TOLD:
                 return
             if item is None and not takes_null:

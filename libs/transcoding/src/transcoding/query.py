@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 from kernel.errors import Violation
-from transcoding.descriptors import Json, is_map, is_output_only, is_wrapper
+from transcoding.descriptors import Json, field_rules, is_map, is_output_only, is_wrapper
 from transcoding.parsing import unknown
 from transcoding.wellknown import PARSERS, escaped
 
@@ -23,8 +23,9 @@ class Parameter:
     field: FieldDescriptor
 
     def document(self, values: list[str]) -> Json:
-        """What protobuf JSON would hold for the texts of the parameter."""
-        converted = [self._converted(value) for value in values]
+        """What protobuf JSON would hold for the texts of the parameter; one too many is enough."""
+        most = field_rules(self.field).max_items
+        converted = [self._converted(value) for value in values[: most + 1 if most else None]]
         return converted if self.field.is_repeated else converted[0]
 
     def _converted(self, value: str) -> Json:

@@ -162,7 +162,7 @@ class Schemas:
 
     def _description(self, field: FieldDescriptor) -> str:
         said = self._comments.get(field.full_name, "")
-        limits = _limits_in_words(field) if field.type in SCALARS else ""
+        limits = _limits_in_words(field)
         return f"{said} {limits}".strip()
 
 
@@ -241,17 +241,25 @@ def _text_constraints(field: FieldDescriptor) -> dict[str, Json]:
 
 
 def _limits_in_words(field: FieldDescriptor) -> str:
-    """A 64-bit integer is a string in JSON, which JSON Schema cannot limit by value."""
-    rules = field_rules(field)
+    """A 64-bit integer or a duration is a string in JSON, which JSON Schema cannot limit by value."""
+    duration = _is_duration(field)
+    if not (duration or field.type in SCALARS):
+        return ""
+    rules, unit = field_rules(field), "s" if duration else ""
     match rules.HasField("minimum"), rules.HasField("maximum"):
         case True, True:
-            return f"From {rules.minimum} to {rules.maximum}."
+            return f"From {rules.minimum}{unit} to {rules.maximum}{unit}."
         case True, False:
-            return f"At least {rules.minimum}."
+            return f"At least {rules.minimum}{unit}."
         case False, True:
-            return f"At most {rules.maximum}."
+            return f"At most {rules.maximum}{unit}."
         case _:
             return ""
+
+
+def _is_duration(field: FieldDescriptor) -> bool:
+    kind = field.message_type
+    return kind is not None and kind.full_name == "google.protobuf.Duration"
 
 
 def _set(limits: Mapping[str, int]) -> dict[str, int]:
