@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Generic, TypeVar
 
 from eventstore.chain import MICROSECOND, SHARDS, shard_of
+from eventstore.mapping import OneofCodec
 from eventstore.meta import metas_of
 from eventstore.store import (
     Appended,
@@ -22,6 +23,8 @@ from eventstore.store import (
     Used,
     WrongVersion,
     refuse_future,
+    refuse_overlong,
+    refuse_oversize,
 )
 from kernel.clock import Clock, SystemClock
 from kernel.ids import IdGenerator, Uuid7
@@ -38,12 +41,18 @@ class Head:
 
 
 class InMemoryEventStore(Generic[E]):
-    """Keeps events as they are: nothing is encoded, nothing sealed."""
+    """Keeps events as they are: nothing is sealed. With a `codec`, what it cannot write is not kept."""
 
     def __init__(
-        self, *, log: str, clock: Clock | None = None, ids: IdGenerator | None = None
+        self,
+        *,
+        log: str,
+        codec: OneofCodec[E] | None = None,
+        clock: Clock | None = None,
+        ids: IdGenerator | None = None,
     ) -> None:
         self.log = log
+        self._codec = codec
         self._clock = clock or SystemClock()
         self._ids = ids or Uuid7()
         self._heads = [Head() for _ in range(SHARDS)]
@@ -71,6 +80,9 @@ class InMemoryEventStore(Generic[E]):
         fact_versions: Mapping[str, int],
     ) -> Appended:
         refuse_future(events, self._clock.now())
+        refuse_overlong(expected, events)
+        if self._codec is not None:
+            refuse_oversize(self._codec.encode(new.event).ByteSize() for new in events)
         tenant = metadata.tenant
         if used := self._used.get((tenant, metadata.request_id)):
             return _replayed(used, metadata)

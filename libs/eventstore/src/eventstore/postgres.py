@@ -26,6 +26,8 @@ from eventstore.store import (
     Used,
     WrongVersion,
     refuse_future,
+    refuse_overlong,
+    refuse_oversize,
 )
 from eventstore.telemetry import calling
 from kernel.clock import Clock, SystemClock
@@ -89,7 +91,9 @@ class PostgresEventStore(Generic[E]):
         fact_versions: Mapping[str, int],
     ) -> Appended:
         refuse_future(events, self._clock.now())
+        refuse_overlong(expected, events)
         records = [self._codec.encode(new.event) for new in events]
+        refuse_oversize(record.ByteSize() for record in records)
         await self._sealing.seal(records, metadata.tenant, stream, expected)
         schema = self._codec.dataschema
         metas = metas_of(

@@ -1,6 +1,6 @@
 """What an event store promises: the words, and the port that every store implements."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Generic, Protocol, TypeAlias, TypeVar
@@ -12,6 +12,10 @@ E = TypeVar("E")
 StreamId: TypeAlias = UUID
 
 CLOCK_TOLERANCE = timedelta(minutes=5)
+LARGEST_EVENT = 192 * 1024
+"""Bytes, before it is sealed. Seals and metadata have the rest of the 256 KiB that a log takes."""
+LONGEST_STREAM = 10_000
+"""Events: each command reads all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +146,14 @@ class OccurredInTheFuture(InvalidArgument):
     """The device's clock is ahead of ours by more than a tolerance."""
 
 
+class EventTooLarge(InvalidArgument):
+    """It says more than one event can: what was asked for must be asked for in parts."""
+
+
+class StreamTooLong(RuleViolated):
+    """So much has happened to it that nothing more can be told."""
+
+
 class AlreadyClaimed(RuleViolated):
     """What a decider says of a taken claim, unless it has better words."""
 
@@ -175,7 +187,8 @@ class EventStore(Protocol[E]):
 
         `claims` are all that the stream holds in `known_scopes` after these events: others in
         these scopes are dropped, other scopes are left alone. No events is an answer too.
-        Raises WrongVersion, ClaimTaken, KeyReused, OccurredInTheFuture, StoreUnavailable.
+        Raises WrongVersion, ClaimTaken, KeyReused, OccurredInTheFuture, EventTooLarge,
+        StreamTooLong, StoreUnavailable.
         """
         ...
 
@@ -196,3 +209,24 @@ def refuse_future(events: Sequence[New[E]], now: datetime) -> None:
                 occurred_at=new.said_at.isoformat(),
                 now=now.isoformat(),
             )
+
+
+def refuse_oversize(sizes: Iterable[int]) -> None:
+    """What is stored must be read again: by gRPC, by Kafka, by whoever comes after."""
+    for size in sizes:
+        if size > LARGEST_EVENT:
+            raise EventTooLarge(
+                f"one command may say at most {LARGEST_EVENT} bytes, this one says {size}: "
+                "ask for it in parts",
+                bytes=str(size),
+                most_bytes=str(LARGEST_EVENT),
+            )
+
+
+def refuse_overlong(expected: int, events: Sequence[New[E]]) -> None:
+    if expected + len(events) > LONGEST_STREAM:
+        raise StreamTooLong(
+            f"{expected} events have happened to it, and at most {LONGEST_STREAM} can",
+            events=str(expected),
+            most_events=str(LONGEST_STREAM),
+        )

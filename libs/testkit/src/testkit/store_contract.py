@@ -11,15 +11,19 @@ import pytest
 from eventstore.decider import Answer, Facts, StaleVersion, execute
 from eventstore.keyring import SubjectForgotten, SubjectKeys
 from eventstore.store import (
+    LARGEST_EVENT,
+    LONGEST_STREAM,
     Appended,
     Claim,
     ClaimTaken,
     EventStore,
+    EventTooLarge,
     KeyReused,
     Metadata,
     New,
     OccurredInTheFuture,
     Stream,
+    StreamTooLong,
     WrongVersion,
 )
 from kernel.clock import SystemClock
@@ -41,6 +45,7 @@ from testkit.events import (
     MeterRead,
     ReadMeter,
     Return,
+    loan_codec,
 )
 
 NORTH, SOUTH = "north", "south"
@@ -67,6 +72,10 @@ def a_request(
 
 def lent(*, car: CarId = VAN, at: datetime = MONDAY) -> CarLent:
     return CarLent(car, ANNA, at)
+
+
+def told(letters: int) -> CarLent:
+    return CarLent(VAN, Personal("borrowers/anna", "x" * letters), MONDAY)
 
 
 async def put(
@@ -131,6 +140,34 @@ class EventStoreContract:
         assert (first.version, second.version, read.version) == (2, 3, 3)
         assert second.position == replace(first.position, pos=first.position.pos + 1)
         assert len({each.event_id for each in read.events}) == 3
+
+    async def test_the_largest_event_is_stored_and_read_and_one_that_is_larger_is_not(
+        self, store: EventStore[LoanEvent]
+    ) -> None:
+        stream, around = a_stream(), loan_codec().encode(told(80_000)).ByteSize() - 80_000
+        largest = told(LARGEST_EVENT - around)
+        assert loan_codec().encode(largest).ByteSize() == LARGEST_EVENT
+
+        await put(store, stream, 0, largest)
+        with pytest.raises(EventTooLarge) as refusal:
+            await put(store, stream, 1, MeterRead(1, 1), told(LARGEST_EVENT - around + 1))
+
+        assert refusal.value.facts == {
+            "bytes": str(LARGEST_EVENT + 1),
+            "most_bytes": str(LARGEST_EVENT),
+        }
+        assert (await store.read(NORTH, stream)).version == 1
+
+    async def test_a_stream_has_an_end(self, store: EventStore[LoanEvent]) -> None:
+        """The stream is empty: a version that would be its last is wrong, one beyond is too many."""
+        stream, last = a_stream(), LONGEST_STREAM - 1
+
+        with pytest.raises(WrongVersion):
+            await put(store, stream, last, MeterRead(1, 10))
+        with pytest.raises(StreamTooLong) as refusal:
+            await put(store, stream, last, MeterRead(1, 10), MeterRead(2, 20))
+
+        assert refusal.value.facts == {"events": str(last), "most_events": str(LONGEST_STREAM)}
 
     async def test_events_of_one_append_are_recorded_at_one_instant_and_later_ones_later(
         self, store: EventStore[LoanEvent]

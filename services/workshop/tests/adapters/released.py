@@ -134,9 +134,15 @@ TENANT_EVENTS: Mapping[type[tenant.TenantEvent], Sequence[tenant.TenantEvent]] =
     tenant.ApprovalLimitsSet: [
         tenant.ApprovalLimitsSet(
             (ApprovalLimit("service_manager", 200_000), ApprovalLimit("fleet_manager", -1))
-        )
+        ),
+        tenant.ApprovalLimitsSet(
+            (ApprovalLimit("service_manager", 30_000, "JPY"), ApprovalLimit("fleet_manager", -1))
+        ),
     ],
-    tenant.ApprovalThresholdSet: [tenant.ApprovalThresholdSet(10_000)],
+    tenant.ApprovalThresholdSet: [
+        tenant.ApprovalThresholdSet(10_000, currency=""),
+        tenant.ApprovalThresholdSet(10_000, "JPY"),
+    ],
     tenant.ReworkWindowSet: [tenant.ReworkWindowSet(timedelta(days=30))],
     tenant.DuplicateRuleSet: [tenant.DuplicateRuleSet(DuplicateRule.NONE)],
 }

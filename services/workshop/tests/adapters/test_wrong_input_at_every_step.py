@@ -14,6 +14,8 @@ pytestmark = pytest.mark.integration
 
 NOBODY = "00000000-0000-7000-8000-000000000000"
 NOTHING: dict[str, Any] = {}
+PADS: dict[str, Any] = {"code": "013", "description": "Pads"}
+S = timedelta(seconds=1)
 
 
 async def test_what_a_state_does_not_allow_is_refused_with_what_it_allows(shop: "Shop") -> None:
@@ -81,6 +83,8 @@ async def test_what_a_state_does_not_allow_is_refused_with_what_it_allows(shop: 
         ("CheckInVehicle", {"odometer": {"value": "12x", "unit": 1}}, "/odometer/value"),
         ("IssueEstimate", {"lines": []}, "/lines"),
         ("IssueEstimate", {"lines": [{"code": "brakes", "description": "x"}]}, "/lines/0/code"),
+        ("IssueEstimate", {"lines": [{**PADS, "labour": -3_780_000 * S}]}, "/lines/0/labour"),
+        ("IssueEstimate", {"lines": [{**PADS, "labour": 3_600_001 * S}]}, "/lines/0/labour"),
         ("ApproveLines", {"lines": [0], "estimate_version": 1}, "/lines/0"),
         ("AssignTechnician", {"technician": "somebody"}, "/technician"),
         ("BookBay", {"bay": "bays/1"}, "/bay"),
@@ -166,7 +170,7 @@ async def test_an_approver_stays_below_the_limit_of_his_or_her_roles(shop: "Shop
         "SetApprovalLimits",
         by="admin",
         approval_limits=[
-            {"role": "service_manager", "limit_minor": 10_000},
+            {"role": "service_manager", "limit_minor": 10_000, "currency": "EUR"},
             {"role": "fleet_manager", "limit_minor": -1},
         ],
     )

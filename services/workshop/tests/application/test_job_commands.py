@@ -157,24 +157,52 @@ async def test_an_estimate_uses_the_labour_rate_of_the_site(workshop: Workshop) 
 
 async def test_an_approver_has_the_greatest_limit_of_his_or_her_roles(workshop: Workshop) -> None:
     job = workshop.new_job()
-    limits = SetApprovalLimits((ApprovalLimit("clerk", 100), ApprovalLimit("boss", 20_000)))
+    limits = SetApprovalLimits(
+        (
+            ApprovalLimit("parts_clerk", 100, "EUR"),
+            ApprovalLimit("service_manager", 20_000, "EUR"),
+            ApprovalLimit("parts_clerk", 20_000, "JPY"),
+        )
+    )
     await workshop.settings.run(limits, Person(), workshop.metadata())
     await workshop.after(job, workshop.request(), TRIAGED, CHECKED_IN, DIAGNOSED, ESTIMATED)
 
     with pytest.raises(ApprovalLimitExceeded):
-        await workshop.run(APPROVED, job, Person(roles=("clerk",)))
-    answer = await workshop.run(APPROVED, job, Person(roles=("clerk", "boss")))
+        await workshop.run(APPROVED, job, Person(roles=("parts_clerk",)))
+    answer = await workshop.run(APPROVED, job, Person(roles=("parts_clerk", "service_manager")))
 
     assert found_job(answer.state).state is JobState.READY
     assert await workshop.fact_versions(job) == {"settings": 1}
 
 
 def test_no_limit_is_above_all_limits() -> None:
-    limits = (ApprovalLimit("a", 100), ApprovalLimit("b", -1), ApprovalLimit("c", 200))
+    limits = (
+        ApprovalLimit("a", 100, "EUR"),
+        ApprovalLimit("b", -1),
+        ApprovalLimit("c", 200, "EUR"),
+        ApprovalLimit("d", -1, "EUR"),
+    )
 
-    assert highest_limit(limits, {"a", "c"}) == 200
-    assert highest_limit(limits, {"a", "b"}) == -1
-    assert highest_limit(limits, {"d"}) is None
+    assert highest_limit(limits, {"a", "c"}, "EUR") == 200
+    assert highest_limit(limits, {"a", "b"}, "EUR") == -1
+    assert highest_limit(limits, {"a", "d"}, "EUR") == -1
+    assert highest_limit(limits, {"e"}, "EUR") is None
+
+
+def test_a_limit_counts_in_its_currency() -> None:
+    limits = (
+        ApprovalLimit("a", 200_000, "EUR"),
+        ApprovalLimit("b", -1, "EUR"),
+        ApprovalLimit("c", -1),
+    )
+
+    assert highest_limit(limits, {"a", "b"}, "JPY") is None
+    assert highest_limit(limits, {"a", "c"}, "JPY") == -1
+
+
+@pytest.mark.parametrize("currency", ["EUR", ""])
+def test_an_amount_that_was_set_without_a_currency_approves_nothing(currency: str) -> None:
+    assert highest_limit((ApprovalLimit("a", 200_000),), {"a"}, currency) is None
 
 
 async def test_a_technician_is_assigned_and_taken_off_again(workshop: Workshop) -> None:

@@ -53,15 +53,16 @@ async def test_nobody_opens_changes_or_sees_a_site_without_leave(workshop: Works
 
 async def test_settings_are_in_force_at_once(workshop: Workshop) -> None:
     before = await workshop.site_reader.settings(TENANT, Person())
-    await workshop.settings.run(SetApprovalThreshold(500), Person(), workshop.metadata())
+    await workshop.settings.run(SetApprovalThreshold(500, "EUR"), Person(), workshop.metadata())
     after = await workshop.site_reader.settings(TENANT, Person())
 
-    assert (before.value.approval_threshold_minor, before.version) == (0, 0)
-    assert (after.value.approval_threshold_minor, after.version) == (500, 1)
+    assert (before.value.threshold_minor("EUR"), before.version) == (0, 0)
+    assert (after.value.threshold_minor("EUR"), after.version) == (500, 1)
+    assert after.value.threshold_minor("JPY") == 0
 
 
 async def test_nobody_sets_or_sees_settings_without_leave(workshop: Workshop) -> None:
     with pytest.raises(NotAllowed):
-        await workshop.settings.run(SetApprovalThreshold(1), STRANGER, workshop.metadata())
+        await workshop.settings.run(SetApprovalThreshold(1, "EUR"), STRANGER, workshop.metadata())
     with pytest.raises(NotAllowed):
         await workshop.site_reader.settings(TENANT, STRANGER)

@@ -144,7 +144,7 @@ JOB = Mapper(
 )
 BAY = Mapper(site_pb2.Bay, Bay, rename={"id": "name"})
 SITE = Mapper(site_pb2.Site, Site, ignore={"name", "etag"}, nested=[BAY])
-SETTINGS = Mapper(site_pb2.Settings, Settings, ignore={"name", "etag"})
+SETTINGS = Mapper(site_pb2.Settings, Settings, ignore={"name", "etag", "approval_threshold_minor"})
 SUMMARY = Mapper(
     job_pb2.JobSummary, JobSummary, rename={"id": "name"}, ignore={"etag"}, given={"version"}
 )

@@ -11,6 +11,7 @@ from eventstore.store import EventStore
 from workshop.application import ports
 from workshop.application.ports import Arrivals, Known
 from workshop.application.streams import read_job, read_settings, read_site
+from workshop.domain.bounds import MOST_RETURNED_LINES
 from workshop.domain.errors import FactsNotYetKnown, SiteNotFound
 from workshop.domain.job import commands
 from workshop.domain.job.closing import invoice_series
@@ -32,12 +33,11 @@ from workshop.domain.job.state import Job, NoJob
 from workshop.domain.job.values import LineState
 from workshop.domain.site import NoSite, Site, SiteEvent
 from workshop.domain.tenant import TenantEvent
-from workshop.domain.values import ApprovalLimit, JobId, SiteId, TechnicianId
+from workshop.domain.values import NO_LIMIT, ApprovalLimit, JobId, SiteId, TechnicianId
 
 T = TypeVar("T")
 
 PATIENCE_SECONDS, PAUSE_SECONDS = 1.0, 0.02
-UNLIMITED = -1
 UNKNOWN_TECHNICIAN = TechnicianFacts(known=False)
 
 Read: TypeAlias = "Callable[[JobFactsReader, Any, Asked, Any], Awaitable[Facts[JobFacts]]]"
@@ -109,7 +109,7 @@ class JobFactsReader:
         """Which lines were put off is projected; what they are is read from the jobs themselves."""
         found = await self.known.deferred_lines(asked.tenant, job.vehicle)
         lines_of: defaultdict[JobId, set[int]] = defaultdict(set)
-        for deferring, line in found:
+        for deferring, line in found[:MOST_RETURNED_LINES]:
             if deferring != asked.job:
                 lines_of[deferring].add(line)
         jobs = [read_job(self.jobs, asked.tenant, deferring) for deferring in lines_of]
@@ -127,13 +127,15 @@ class JobFactsReader:
             self._open_site(asked.tenant, job.site), read_settings(self.settings, asked.tenant)
         )
         facts = EstimateFacts(
-            site.value.labour_rate_minor, site.value.currency, rules.value.approval_threshold_minor
+            site.value.labour_rate_minor,
+            site.value.currency,
+            rules.value.threshold_minor(site.value.currency),
         )
         return Facts(facts, {f"sites/{job.site}": site.version, "settings": rules.version})
 
     async def approval(self, _: commands.ApproveLines, asked: Asked, job: Job) -> Facts[JobFacts]:
         rules = await read_settings(self.settings, asked.tenant)
-        limit = highest_limit(rules.value.approval_limits, asked.roles)
+        limit = highest_limit(rules.value.approval_limits, asked.roles, job.currency)
         return Facts(ApprovalFacts(limit), {"settings": rules.version})
 
     async def technician(
@@ -215,10 +217,13 @@ READS: Mapping[type[commands.JobCommand], Read] = {
 }
 
 
-def highest_limit(limits: Iterable[ApprovalLimit], roles: Collection[str]) -> int | None:
+def highest_limit(
+    limits: Iterable[ApprovalLimit], roles: Collection[str], currency: str
+) -> int | None:
     """The greatest of what these roles may approve; -1 is above all others; None for nothing."""
-    allowed = [limit.limit_minor for limit in limits if limit.role in roles]
-    return UNLIMITED if UNLIMITED in allowed else max(allowed, default=None)
+    counting = [limit for limit in limits if limit.counts_in(currency)]
+    allowed = [limit.limit_minor for limit in counting if limit.role in roles]
+    return NO_LIMIT if NO_LIMIT in allowed else max(allowed, default=None)
 
 
 def _deferred(job_id: JobId, job: Job | NoJob, numbers: Collection[int]) -> list[DeferredLine]:

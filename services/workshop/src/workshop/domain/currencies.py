@@ -1,5 +1,7 @@
 """ISO 4217: the currencies that are money in a shop, and how many digits their minor unit has."""
 
+from workshop.domain.errors import UnknownCurrency
+
 NO_DIGITS = "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF"
 TWO_DIGITS = (
     "AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BMD BND BOB BRL BSD BTN BWP BYN BZD "
@@ -16,6 +18,11 @@ DIGITS = {
     **dict.fromkeys(TWO_DIGITS.split(), 2),
     **dict.fromkeys(THREE_DIGITS.split(), 3),
 }
+
+
+def refuse_unknown(currency: str) -> None:
+    if currency not in DIGITS:
+        raise UnknownCurrency(f"{currency} is no currency of ISO 4217", currency=currency)
 
 
 def in_words(minor: int, currency: str) -> str:

@@ -39,6 +39,22 @@ class BayRetired(RuleViolated):
     pass
 
 
+class NumberOutOfBounds(InvalidArgument):
+    """`least` and `most` are its bounds, in `unit`."""
+
+
+class TooManyBays(RuleViolated):
+    pass
+
+
+class CurrencyMissing(InvalidArgument):
+    pass
+
+
+class RoleUnknown(InvalidArgument):
+    pass
+
+
 class RoleNamedTwice(InvalidArgument):
     pass
 
@@ -108,6 +124,18 @@ class LineNotDone(RuleViolated):
 
 
 class EstimateOutdated(RuleViolated):
+    pass
+
+
+class SumOutOfBounds(RuleViolated):
+    pass
+
+
+class TooManyLines(RuleViolated):
+    pass
+
+
+class TooManyClocks(RuleViolated):
     pass
 
 

@@ -9,14 +9,15 @@ from eventstore.decider import Decider
 from eventstore.store import Claim
 from kernel.errors import DomainError
 from workshop.domain import errors
-from workshop.domain.currencies import DIGITS
+from workshop.domain.bounds import MOST_BAYS, MOST_RATE_MINOR, MOST_TAX_PPM, refuse_outside
+from workshop.domain.currencies import refuse_unknown
 from workshop.domain.errors import (
     BayLabelTaken,
     BayNotFound,
     SiteCodeTaken,
     SiteNotFound,
     SiteOpenAlready,
-    UnknownCurrency,
+    TooManyBays,
     UnknownZone,
 )
 from workshop.domain.hours import refuse_invalid
@@ -176,11 +177,10 @@ def _open(command: OpenSite, site: AnySite, facts: NewBays) -> list[SiteEvent]:
         raise SiteOpenAlready(f"site {site.code} is open already")
     if command.zone not in available_timezones():
         raise UnknownZone(f"{command.zone} is no IANA time zone", zone=command.zone)
-    if command.currency not in DIGITS:
-        raise UnknownCurrency(
-            f"{command.currency} is no currency of ISO 4217", currency=command.currency
-        )
+    refuse_unknown(command.currency)
     refuse_invalid(command.hours)
+    _refuse_tax(command.tax_rates)
+    _refuse_rate(command.labour_rate_minor)
     opened = Site(command.title, command.code, command.zone, command.currency)
     return [
         SiteOpened(command.title, command.code, command.zone, command.currency),
@@ -196,8 +196,10 @@ def _change(command: ChangeSite, site: Site, facts: NewBays) -> list[SiteEvent]:
         case RenameSite(title):
             return [SiteRenamed(title)]
         case SetTaxRates(tax_rates):
+            _refuse_tax(tax_rates)
             return [TaxRatesSet(tax_rates)]
         case SetLabourRate(labour_rate_minor):
+            _refuse_rate(labour_rate_minor)
             return [LabourRateSet(labour_rate_minor)]
         case SetOpeningHours(hours):
             refuse_invalid(hours)
@@ -212,12 +214,24 @@ def _change(command: ChangeSite, site: Site, facts: NewBays) -> list[SiteEvent]:
 
 def _added(labels: tuple[str, ...], site: Site, facts: NewBays) -> list[SiteEvent]:
     """A label says which bay is meant, so only a retired bay gives it free."""
+    if len(site.bays) + len(labels) > MOST_BAYS:
+        raise TooManyBays(f"a site has at most {MOST_BAYS} bays in its life", most=str(MOST_BAYS))
     used = {bay.label for bay in site.bays if not bay.retired}
     for label in labels:
         if label in used:
             raise BayLabelTaken(f"there is a bay {label} already", label=label)
         used.add(label)
     return [BayAdded(bay, label) for bay, label in zip(facts.ids, labels, strict=True)]
+
+
+def _refuse_tax(rates: TaxRates) -> None:
+    refuse_outside("/taxRates/labourPpm", rates.labour_ppm, MOST_TAX_PPM, unit="millionths")
+    refuse_outside("/taxRates/partsPpm", rates.parts_ppm, MOST_TAX_PPM, unit="millionths")
+    refuse_outside("/taxRates/feesPpm", rates.fees_ppm, MOST_TAX_PPM, unit="millionths")
+
+
+def _refuse_rate(minor: int) -> None:
+    refuse_outside("/labourRateMinor", minor, MOST_RATE_MINOR, unit="minor units")
 
 
 def _retired(bay_id: BayId, site: Site) -> list[SiteEvent]:

@@ -61,12 +61,45 @@ class TaxRates:
     fees_ppm: int
 
 
+ROLES = frozenset(
+    {
+        "driver",
+        "technician",
+        "service_manager",
+        "parts_clerk",
+        "fleet_manager",
+        "analyst",
+        "auditor",
+        "admin",
+    }
+)
+NO_LIMIT = -1
+ANY_CURRENCY = ""
+
+
 @dataclass(frozen=True, slots=True)
 class ApprovalLimit:
-    """In minor units; -1 for no limit."""
+    """In minor units of the currency; NO_LIMIT is the only one that ANY_CURRENCY can have.
+
+    Before limits had a currency an amount stood for EUR 2,000.00 in one site and for JPY 200,000 in
+    another. What was set then is kept, and counts nowhere: nothing is approved by mistake.
+    """
 
     role: str
     limit_minor: int
+    currency: str = ANY_CURRENCY
+
+    def counts_in(self, currency: str) -> bool:
+        unlimited = self.limit_minor == NO_LIMIT and self.currency == ANY_CURRENCY
+        return unlimited or (bool(currency) and self.currency == currency)
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalThreshold:
+    """Below it an estimate in that currency needs nobody's approval."""
+
+    currency: str
+    threshold_minor: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,13 @@
 
 from datetime import datetime
 
-from workshop.domain.errors import ClockAlreadyRunning, ClockNotRunning, ClockStillRunning
+from workshop.domain.bounds import MOST_CLOCKS
+from workshop.domain.errors import (
+    ClockAlreadyRunning,
+    ClockNotRunning,
+    ClockStillRunning,
+    TooManyClocks,
+)
 from workshop.domain.job.commands import StartLabour, StopLabour
 from workshop.domain.job.events import JobEvent, LabourStarted, LabourStopped
 from workshop.domain.job.facts import TechnicianFacts
@@ -34,7 +40,12 @@ def all_stopped(job: Job, at: datetime) -> list[JobEvent]:
 
 
 def next_clock(job: Job) -> int:
-    return len(job.labour) + 1
+    number = len(job.labour) + 1
+    if number > MOST_CLOCKS:
+        raise TooManyClocks(
+            f"the job has {MOST_CLOCKS} clocks, and more do not fit", most=str(MOST_CLOCKS)
+        )
+    return number
 
 
 def next_start(technician: TechnicianId, job: Job, at: datetime) -> datetime:

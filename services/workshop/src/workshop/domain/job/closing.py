@@ -1,9 +1,13 @@
-"""The vehicle leaves, the invoice is written, the job is history; or it comes back."""
+"""The vehicle leaves, the invoice is written, the job is history; or it comes back.
+
+An invoice is never below 0: there is no credit note yet, by which alone money is given back.
+"""
 
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from kernel.money import divided_half_up
+from workshop.domain.bounds import MOST_NET_MINOR, refuse_sum
 from workshop.domain.errors import NothingToInvoice
 from workshop.domain.job.clocks import all_stopped
 from workshop.domain.job.commands import (
@@ -26,7 +30,7 @@ from workshop.domain.job.events import (
     VehicleReleased,
 )
 from workshop.domain.job.facts import InvoiceFacts, ReopenFacts
-from workshop.domain.job.state import Job, Line
+from workshop.domain.job.state import Job, Line, net_of
 from workshop.domain.job.values import LineState
 from workshop.domain.values import TaxRates
 
@@ -43,6 +47,8 @@ def invoice(command: InvoiceJob, job: Job, facts: InvoiceFacts) -> list[JobEvent
     if not job.uninvoiced:
         raise NothingToInvoice("no line is done that was not invoiced before")
     lines = tuple(_charged(line, facts.tax_rates) for line in job.uninvoiced)
+    total = net_of(job.uninvoiced) + sum(line.tax_minor for line in lines)
+    refuse_sum(total, 2 * MOST_NET_MINOR, facts.currency)
     return [JobInvoiced(facts.series, facts.sequence, facts.currency, lines, command.at)]
 
 

@@ -1,10 +1,16 @@
-"""Pricing lines, deciding on them, and having their parts."""
+"""Pricing lines, deciding on them, and having their parts.
+
+No line, and so no estimate and no invoice, is below 0: what was charged too much is given back by a
+credit note, which does not exist yet. What a job may add up to is bounded before it is told.
+"""
 
 from collections.abc import Iterable
 from datetime import timedelta
 from functools import reduce
 
 from kernel.money import divided_half_up
+from workshop.domain import bounds
+from workshop.domain.bounds import refuse_outside, refuse_sum
 from workshop.domain.errors import (
     ApprovalLimitExceeded,
     EstimateOutdated,
@@ -33,13 +39,13 @@ from workshop.domain.job.events import (
     PartsShort,
 )
 from workshop.domain.job.facts import ApprovalFacts, EstimateFacts
-from workshop.domain.job.lines import find_line, line_to_be_done, priced_line
+from workshop.domain.job.lines import find_line, line_to_be_done, priced_line, refuse_more
 from workshop.domain.job.state import APPROVED_ONCE, Job, Line, net_of
 from workshop.domain.job.values import LineState, PartNeed
+from workshop.domain.values import NO_LIMIT
 
 MICROSECOND = timedelta(microseconds=1)
 MICROSECONDS_PER_HOUR = timedelta(hours=1) // MICROSECOND
-NO_LIMIT = -1
 
 
 def issue_estimate(command: IssueEstimate, job: Job, facts: EstimateFacts) -> list[JobEvent]:
@@ -47,6 +53,8 @@ def issue_estimate(command: IssueEstimate, job: Job, facts: EstimateFacts) -> li
     lines = _priced(command, job, facts.labour_rate_minor)
     issued = EstimateIssued(job.estimate_version + 1, facts.currency, lines)
     after = reduce(priced_line, lines, job)
+    refuse_more(after)
+    refuse_sum(net_of(after.lines), bounds.MOST_NET_MINOR, facts.currency)
     if after.estimated_minor >= facts.threshold_minor:
         return [issued]
     waiting = (line.line for line in after.visit_lines if line.priced and _is_undecided(line))
@@ -105,6 +113,8 @@ def parts_price(parts: Iterable[PartNeed]) -> int:
 
 
 def _priced(command: IssueEstimate, job: Job, rate_minor: int) -> tuple[EstimatedLine, ...]:
+    for index, line in enumerate(command.lines):
+        _refuse_implausible(line, f"/lines/{index}")
     known = [line.line for line in command.lines if line.line]
     if len(known) > len(set(known)):
         raise LineNamedTwice("a line can be estimated once at a time")
@@ -116,6 +126,22 @@ def _priced(command: IssueEstimate, job: Job, rate_minor: int) -> tuple[Estimate
         number += not line.line
         lines.append(_price(line, line.line or number, rate_minor))
     return tuple(lines)
+
+
+def _refuse_implausible(line: LineEstimate, at: str) -> None:
+    seconds = -(-line.labour // bounds.SECOND)  # begun ones count
+    most_seconds = bounds.MOST_LABOUR // bounds.SECOND
+    refuse_outside(f"{at}/labour", seconds, most_seconds, unit="seconds")
+    refuse_outside(f"{at}/feesMinor", line.fees_minor, bounds.MOST_AMOUNT_MINOR, unit="minor units")
+    for index, part in enumerate(line.parts):
+        _refuse_implausible_part(part, f"{at}/parts/{index}")
+
+
+def _refuse_implausible_part(part: PartNeed, at: str) -> None:
+    quantity, most = part.quantity_milli, bounds.MOST_QUANTITY_MILLI
+    refuse_outside(f"{at}/quantityMilli", quantity, most, least=1, unit="thousandths")
+    price = part.unit_price_minor
+    refuse_outside(f"{at}/unitPriceMinor", price, bounds.MOST_AMOUNT_MINOR, unit="minor units")
 
 
 def _price(line: LineEstimate, number: int, rate_minor: int) -> EstimatedLine:
@@ -161,7 +187,11 @@ def _refuse_beyond_limit(lines: list[Line], job: Job, facts: ApprovalFacts) -> i
     total = net_of(approved) + net_of(lines)
     limit = facts.limit_minor
     if limit is None:
-        raise ApprovalLimitExceeded("none of your roles may approve", total_minor=str(total))
+        raise ApprovalLimitExceeded(
+            f"none of your roles may approve {job.currency}",
+            total_minor=str(total),
+            currency=job.currency,
+        )
     if limit != NO_LIMIT and total > limit:
         raise ApprovalLimitExceeded(
             f"with these lines {total} {job.currency} are approved, in minor units; "

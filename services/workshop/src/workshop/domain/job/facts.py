@@ -39,7 +39,7 @@ class CheckInFacts:
 
 @dataclass(frozen=True, slots=True)
 class EstimateFacts:
-    """Of the site: price of a labour hour, currency. Of the tenant: what needs no approval."""
+    """Of the site: price of a labour hour, currency. Of the tenant: what needs no approval in it."""
 
     labour_rate_minor: int
     currency: str
@@ -48,7 +48,10 @@ class EstimateFacts:
 
 @dataclass(frozen=True, slots=True)
 class ApprovalFacts:
-    """The highest limit of the caller's roles: -1 for none, None if they may approve nothing."""
+    """The highest limit of the caller's roles in the job's currency.
+
+    -1 for none, None if they may approve nothing.
+    """
 
     limit_minor: int | None
 

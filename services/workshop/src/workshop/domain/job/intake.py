@@ -1,5 +1,8 @@
 """From the request to the diagnosis."""
 
+from collections.abc import Iterable, Iterator
+
+from workshop.domain.bounds import MOST_NET_MINOR, MOST_RETURNED_LINES, MOST_RETURNED_PARTS
 from workshop.domain.errors import ComplaintMissing, SiteNotFound, VehicleNotFound
 from workshop.domain.job.commands import (
     CheckInVehicle,
@@ -17,7 +20,7 @@ from workshop.domain.job.events import (
     ReturnedLine,
     VehicleCheckedIn,
 )
-from workshop.domain.job.facts import CheckInFacts, RequestFacts
+from workshop.domain.job.facts import CheckInFacts, DeferredLine, RequestFacts
 from workshop.domain.job.state import Job
 from workshop.domain.values import DuplicateRule
 
@@ -70,9 +73,19 @@ def check_in(command: CheckInVehicle, job: Job, facts: CheckInFacts) -> list[Job
             fees_minor=deferred.fees_minor,
             certification=deferred.certification,
         )
-        for number, deferred in enumerate(facts.deferred, start=1)
+        for number, deferred in enumerate(_fitting(facts.deferred), start=1)
     )
     return [VehicleCheckedIn(command.odometer, tuple(returned))]
+
+
+def _fitting(deferred: Iterable[DeferredLine]) -> Iterator[DeferredLine]:
+    """The first that fit one event, and the bounds of a job; the others come back another time."""
+    lines = parts = fees = 0
+    for line in deferred:
+        lines, parts, fees = lines + 1, parts + len(line.parts), fees + line.fees_minor
+        if lines > MOST_RETURNED_LINES or parts > MOST_RETURNED_PARTS or fees > MOST_NET_MINOR:
+            return
+        yield line
 
 
 def record_diagnosis(command: RecordDiagnosis, job: Job, facts: None) -> list[JobEvent]:

@@ -4,7 +4,8 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import timedelta
 
-from workshop.domain.errors import LineNotApproved, LineNotFound
+from workshop.domain.bounds import MOST_LINES
+from workshop.domain.errors import LineNotApproved, LineNotFound, TooManyLines
 from workshop.domain.job.events import AdditionalWorkFound, EstimatedLine, ReturnedLine
 from workshop.domain.job.state import TO_BE_DONE, Job, Line
 from workshop.domain.job.values import JobState, LineState
@@ -32,6 +33,16 @@ def line_to_be_done(job: Job, number: int) -> Line:
             line_state=line.state,
         )
     return line
+
+
+def refuse_more(job: Job) -> None:
+    """Of lines, than a job can have and still be shown."""
+    if len(job.lines) > MOST_LINES:
+        raise TooManyLines(
+            f"with these lines the job would have {len(job.lines)}, and at most {MOST_LINES} fit",
+            lines=str(len(job.lines)),
+            most=str(MOST_LINES),
+        )
 
 
 def with_lines(job: Job, numbers: Collection[int], change: Callable[[Line], Line]) -> Job:

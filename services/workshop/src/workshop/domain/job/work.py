@@ -1,5 +1,7 @@
 """The work itself: begun, held, found to be more, and done."""
 
+from dataclasses import replace
+
 from workshop.domain.errors import (
     DiagnosisIncomplete,
     LinesOpen,
@@ -25,7 +27,7 @@ from workshop.domain.job.events import (
     WorkStarted,
 )
 from workshop.domain.job.facts import StartFacts
-from workshop.domain.job.lines import line_to_be_done
+from workshop.domain.job.lines import found, line_to_be_done, refuse_more
 from workshop.domain.job.planning import booked_from_start
 from workshop.domain.job.qualification import refuse_unqualified
 from workshop.domain.job.state import TO_BE_DONE, Job, Line
@@ -59,7 +61,9 @@ def resume(command: ResumeJob, job: Job, facts: None) -> list[JobEvent]:
 
 def report_additional_work(command: ReportAdditionalWork, job: Job, facts: None) -> list[JobEvent]:
     number = len(job.lines) + 1
-    return [AdditionalWorkFound(number, command.code, command.description, command.certification)]
+    more = AdditionalWorkFound(number, command.code, command.description, command.certification)
+    refuse_more(replace(job, lines=(*job.lines, found(more, job.visit))))
+    return [more]
 
 
 def complete_line(command: CompleteLine, job: Job, facts: None) -> list[JobEvent]:
