@@ -18,7 +18,10 @@ def explain(
     event_id: Annotated[str, typer.Argument(help="The id of an event: `ce_id`, or of a history.")],
     as_json: Annotated[bool, typer.Option("--json", help="For scripts; with all bytes.")] = False,
 ) -> None:
-    """Where an event is: store, topic, the cursor of each consumer, and its bytes."""
+    """Where an event is: store, topic, the cursor of each consumer, and its bytes.
+
+    Exit code 1 if the hash chain of its shard is broken, and where.
+    """
     wanted = _uuid(event_id)
     environments = Stack.here().parts.environments
     with consumers.stores(environments.postgres) as found:
@@ -27,6 +30,13 @@ def explain(
         show.json(where.document())
     else:
         _show(where)
+    if not where.chain_holds:
+        event = where.event
+        raise StackFailure(
+            f"the chain breaks at {event.log}, shard {event.shard}, pos {where.broken_at}:"
+            " what is stored there, or before it, is not what was appended",
+            hint="change nothing, and compare: `bayline audit reconcile`; docs/runbooks/audit.md",
+        )
 
 
 def _show(what: Whereabouts) -> None:
@@ -50,7 +60,9 @@ def _show(what: Whereabouts) -> None:
 
 
 def _chain(what: Whereabouts) -> str:
-    return "[green]the chain holds[/]" if what.chain_holds else "[bold red]THE CHAIN IS BROKEN[/]"
+    if what.chain_holds:
+        return "[green]the chain holds[/]"
+    return f"[bold red]THE CHAIN BREAKS AT POS {what.broken_at}[/]"
 
 
 def _topic(what: Whereabouts) -> str:

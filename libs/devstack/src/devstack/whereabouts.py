@@ -11,6 +11,7 @@ from uuid import UUID
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
+from psycopg import Connection
 from psycopg.rows import class_row
 
 from devstack import topology
@@ -27,6 +28,12 @@ SELECT e.log, e.shard, e.pos, e.tenant, e.stream, e.ver, e.event_id, e.type, e.o
 FROM es.event e CROSS JOIN es.store s
 LEFT JOIN es.event p ON p.log = e.log AND p.shard = e.shard AND p.pos = e.pos - 1
 WHERE e.event_id = %s"""
+CHAIN = """
+SELECT e.log, e.shard, e.pos, e.tenant, e.stream, e.ver, e.event_id, e.type, e.occurred_at,
+       e.recorded_at, e.data, e.meta, e.hash, s.epoch,
+       lag(e.hash, 1, es.genesis(e.log, e.shard)) OVER (ORDER BY e.pos) AS previous_hash
+FROM es.event e CROSS JOIN es.store s WHERE e.log = %s AND e.shard = %s ORDER BY e.pos"""
+HEAD = "SELECT pos, hash FROM es.head WHERE log = %s AND shard = %s"
 RELAYED = "SELECT pos FROM es.relay_cursor WHERE log = %s AND shard = %s"
 CURSORS = "SELECT name, pos FROM consumer.cursor WHERE log = %s AND shard = %s ORDER BY name"
 PARKED = "SELECT name, error FROM consumer.parked WHERE log = %s AND shard = %s AND pos = %s"
@@ -72,11 +79,17 @@ class Reader:
 
 @dataclass(frozen=True, slots=True)
 class Whereabouts:
+    """`broken_at`: the first position of the event's shard whose hash does not follow; None if all do."""
+
     event: StoredEvent
-    chain_holds: bool
+    broken_at: int | None
     relayed: bool
     published: Published | None
     readers: Sequence[Reader]
+
+    @property
+    def chain_holds(self) -> bool:
+        return self.broken_at is None
 
     def document(self) -> dict[str, Any]:
         event = self.event
@@ -90,6 +103,7 @@ class Whereabouts:
         return {
             "event": asdict(event) | bytes_,
             "chain_holds": self.chain_holds,
+            "broken_at": self.broken_at,
             "relayed": self.relayed,
             "published": asdict(self.published) if self.published else None,
             "readers": [asdict(reader) for reader in self.readers],
@@ -105,11 +119,24 @@ def whereabouts(
     row = owner.execute(RELAYED, (event.log, event.shard)).fetchone()
     return Whereabouts(
         event,
-        chain_holds=hash_of(event, event.previous_hash) == event.hash,
+        broken_at=_broken_at(owner, event.log, event.shard),
         relayed=bool(row and row[0] >= event.pos),
         published=look_up(event),
         readers=_readers(stores, event),
     )
+
+
+def _broken_at(store: Connection, log: str, shard: int) -> int | None:
+    """Walks the whole shard: what was changed before the event is as bad, and so is its end."""
+    head, end = store.execute(HEAD, (log, shard)).fetchone() or (0, b"")
+    last = 0
+    with store.transaction(), store.cursor("chain", row_factory=class_row(StoredEvent)) as events:
+        for event in events.execute(CHAIN, (log, shard)):
+            follows = hash_of(event, event.previous_hash) == event.hash
+            if not follows or (event.pos == head and event.hash != end):
+                return event.pos
+            last = event.pos
+    return head if last < head else None
 
 
 def on_topic(login: Login, event: StoredEvent) -> Published | None:
