@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 from signal import SIGINT
 
@@ -25,6 +26,31 @@ def test_what_was_stopped_is_forgotten(tmp_path: Path) -> None:
     ledger.remove("postgres")
 
     assert ledger.read() == {}
+
+
+def test_how_a_process_ended_is_kept(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "processes.json")
+    ledger.add(POSTGRES)
+
+    ledger.ended(POSTGRES, "killed by SIGKILL")
+
+    assert ledger.read()["postgres"].end == "killed by SIGKILL"
+
+
+def test_the_end_of_one_is_not_told_of_its_successor(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "processes.json")
+    ledger.add(replace(POSTGRES, pid=4800))
+
+    ledger.ended(POSTGRES, "killed by SIGKILL")
+
+    assert ledger.read()["postgres"].end == ""
+
+
+def test_a_ledger_of_an_earlier_release_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "processes.json"
+    file.write_text('[{"name": "kafka", "pid": 4712, "started": 1240, "stop_signal": 15}]')
+
+    assert Ledger(file).read() == {"kafka": KAFKA}
 
 
 def test_two_commands_do_not_change_one_stack_at_the_same_time(tmp_path: Path) -> None:

@@ -1,12 +1,21 @@
 import os
 import sys
 from pathlib import Path
-from signal import SIGKILL
+from signal import SIGKILL, SIGSTOP
 
 import pytest
 
+from devstack.endings import ending
 from devstack.failure import StackFailure
-from devstack.processes import Program, Running, spawn, started_at, stop, wait_until_ready
+from devstack.processes import (
+    Program,
+    Running,
+    end_of,
+    spawn,
+    started_at,
+    stop,
+    wait_until_ready,
+)
 
 READY = "import pathlib, sys, time; pathlib.Path(sys.argv[1]).touch(); time.sleep(60)"
 DEAF = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); " + READY
@@ -39,6 +48,27 @@ def test_a_process_that_obeys_ends_gently(tmp_path: Path) -> None:
     assert running.process() is None
 
 
+def test_a_process_that_sleeps_is_woken_to_end_gently(tmp_path: Path) -> None:
+    running = _started(tmp_path, READY)
+
+    _put_to_sleep(running)
+
+    assert stop(running)
+    assert not running.is_asleep()
+
+
+def test_a_process_that_was_woken_sleeps_no_more(tmp_path: Path) -> None:
+    running = _started(tmp_path, READY)
+    _put_to_sleep(running)
+
+    running.wake()
+    while running.is_asleep():
+        os.sched_yield()
+
+    assert running.process() is not None
+    stop(running)
+
+
 def test_a_process_that_does_not_obey_is_killed(tmp_path: Path) -> None:
     running = _started(tmp_path, DEAF)
 
@@ -63,8 +93,50 @@ def test_a_process_that_ends_too_soon_is_named_with_its_last_words(tmp_path: Pat
     with pytest.raises(StackFailure) as failure:
         wait_until_ready(spawn(program), program.log, lambda: "not yet")
 
-    assert "sleeper has ended" in str(failure.value)
+    assert "sleeper has ended (exit code 3)" in str(failure.value)
     assert "no database" in str(failure.value)
+
+
+@pytest.mark.parametrize(
+    ("written", "end", "why"),
+    [
+        ("", "", "it wrote no error: killed from outside (kill -9, out of memory)?"),
+        ("", "killed by SIGKILL", "killed by SIGKILL; it wrote nothing"),
+        ("all is well\n", "exit code 3", "exit code 3; its last line: all is well"),
+        ("2026 [error    ] start_failed  error=no\n  more\n", "", "its last error: 2026 [error    ] start_failed  error=no"),
+        ("Traceback:\n  File x\nImportError: no x\n", "exit code 1", "exit code 1; its last error: ImportError: no x"),
+        ("2026 [1] PANIC:  No space left on device\n", "", "its last error: 2026 [1] PANIC:  No space left on device"),
+        ("2026 [info     ] service_stopped\n", "", "it was asked to end"),
+        ("2026 [error    ] task_died\n2026 [info  ] service_stopped\n", "", "its last error: 2026 [error    ] task_died"),
+    ],
+)  # fmt: skip
+def test_why_a_process_ended_is_what_is_known_of_it(
+    tmp_path: Path, written: str, end: str, why: str
+) -> None:
+    log = tmp_path / "log"
+    log.write_text("2025 [error    ] of_an_earlier_process\n" + written)
+    before = log.stat().st_size - len(written)
+
+    assert ending(Running("vehicle", 1, 1, said_before=before, end=end), log) == why
+
+
+def test_of_a_log_that_was_begun_anew_all_is_read(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text("[error ] short\n")
+
+    assert ending(Running("vehicle", 1, 1, said_before=4711), log).endswith("[error ] short")
+
+
+def test_how_a_child_ended_is_told_in_words(tmp_path: Path) -> None:
+    running = _started(tmp_path, READY)
+    lives = end_of(running)
+
+    os.kill(running.pid, SIGKILL)
+    while running.process():
+        os.sched_yield()
+
+    assert (lives, end_of(running)) == ("", "killed by SIGKILL")
+    stop(running)
 
 
 def test_a_process_that_stays_silent_is_named_with_its_complaint(tmp_path: Path) -> None:
@@ -100,6 +172,12 @@ def _program(folder: Path, code: str) -> Program:
     return Program(
         "sleeper", (sys.executable, "-c", code, str(folder / "ready")), folder / "sleeper.log"
     )
+
+
+def _put_to_sleep(running: Running) -> None:
+    os.kill(running.pid, SIGSTOP)
+    while not running.is_asleep():
+        os.sched_yield()
 
 
 def _started(folder: Path, code: str) -> Running:

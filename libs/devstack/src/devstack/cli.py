@@ -3,17 +3,18 @@
 import sys
 from dataclasses import asdict
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
 from devstack import (
     audit,
     backup,
-    consumers,
     demo,
+    disk,
     dlq,
     explain,
+    health,
     privacy,
     projections,
     restore,
@@ -58,17 +59,19 @@ def down() -> None:
 
 @app.command()
 def status(as_json: AsJson = False) -> None:
-    """What runs, and how far each consumer is. Exit code 1 unless all is ready and nobody halted."""
-    stack = Stack.here()
-    states = stack.states()
-    ready = {state.name for state in states if state.state == "ready"}
-    lines = _progress(stack) if "postgres" in ready else []
+    """What is wrong and what to do; what runs, how far each consumer is. Exit code 1 if anything is wrong.
+
+    Wrong is what does not run or is not ready, who halted, what is parked, a rebuild that is
+    needed, and a disk that is nearly full.
+    """
+    found = health.examined(Stack.here())
     if as_json:
-        show.json({"processes": list(map(asdict, states)), "consumers": list(map(asdict, lines))})
+        show.json(asdict(found))
     else:
-        show.processes(states)
-        show.progress(lines)
-    if len(ready) < len(states) or any(line.state != "running" for line in lines):
+        show.wrong(found.wrong)
+        show.processes(found.processes)
+        show.progress(found.consumers)
+    if found.wrong:
         raise typer.Exit(1)
 
 
@@ -123,22 +126,25 @@ app.add_typer(projections.app, name="projections")
 app.add_typer(streams.app, name="streams")
 
 
-def _progress(stack: Stack) -> list[consumers.Progress]:
-    with consumers.stores(stack.parts.environments.postgres) as found:
-        return consumers.progress(found)
-
-
 def _one_of(name: str, known: tuple[str, ...] | list[str]) -> str:
     if name not in known:
         raise StackFailure(f"there is no {name}", hint=f"it is one of: {', '.join(known)}")
     return name
 
 
+def _fail(failure: StackFailure) -> NoReturn:
+    show.failure(failure)
+    sys.exit(1)
+
+
 def main() -> None:
     try:
         app()
     except StackFailure as failure:
-        show.failure(failure)
-        sys.exit(1)
+        _fail(failure)
+    except OSError as error:
+        if error.errno not in disk.FULL:
+            raise
+        _fail(disk.full(error, Stack.home()))
     except KeyboardInterrupt:
         sys.exit(130)

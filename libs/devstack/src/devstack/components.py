@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from devstack import accounts, databases, kafka, topology
@@ -31,6 +32,7 @@ class Component:
     settle: Callable[[], Iterable[str]]  # may be repeated; says what it changed
     address: str
     what: str
+    answers: Callable[[], bool]  # whether it says anything at all, be it that it is not ready
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,10 @@ class Parts:
 
     def log(self, name: str) -> Path:
         return self.home / "log" / f"{name}.log"
+
+    def folders(self) -> tuple[Path, ...]:
+        """Where data is written: PostgreSQL's may lie elsewhere."""
+        return self.home, folder_of(self.home)
 
     def anchor(self) -> Path:
         """Checkpoints of the audit log, apart from the database that holds it."""
@@ -95,6 +101,7 @@ class Parts:
             self._databases,
             f"{HOST}:{port}",
             "PostgreSQL 18",
+            _recovers_alone,
         )
 
     def _databases(self) -> list[str]:
@@ -123,6 +130,7 @@ class Parts:
             self._topics,
             broker.bootstrap,
             "Apache Kafka 4.3",
+            _recovers_alone,
         )
 
     def _topics(self) -> list[str]:
@@ -174,18 +182,45 @@ class Parts:
         def complaint() -> str:
             return unreadiness(health)
 
-        return Component(program.name, ports, lambda: program, complaint, list, address, what)
+        return Component(
+            program.name,
+            ports,
+            lambda: program,
+            complaint,
+            list,
+            address,
+            what,
+            partial(answers, health),
+        )
+
+
+def _recovers_alone() -> bool:
+    """A server may be silent for long while it reads its logs: to start it anew would begin that anew."""
+    return True
 
 
 def unreadiness(port: int) -> str:
     """What /readyz says instead of yes."""
-    connection = http.client.HTTPConnection(HOST, port, timeout=2)
     try:
-        connection.request("GET", "/readyz")
-        answer = connection.getresponse()
-        body = answer.read().decode(errors="replace")
+        status, body = _asked(port, "/readyz")
     except (OSError, http.client.HTTPException) as error:
         return str(error)
+    return "" if status == http.client.OK else body.strip() or str(status)
+
+
+def answers(port: int) -> bool:
+    try:
+        _asked(port, "/livez")
+    except (OSError, http.client.HTTPException):
+        return False
+    return True
+
+
+def _asked(port: int, path: str) -> tuple[int, str]:
+    connection = http.client.HTTPConnection(HOST, port, timeout=2)
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode(errors="replace")
     finally:
         connection.close()
-    return "" if answer.status == http.client.OK else body.strip() or str(answer.status)

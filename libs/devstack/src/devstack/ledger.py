@@ -5,7 +5,7 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from signal import Signals
 
@@ -27,6 +27,13 @@ class Ledger:
     def add(self, running: Running) -> None:
         with self._lock:
             self._write(self.read() | {running.name: running})
+
+    def ended(self, running: Running, end: str) -> None:
+        """Keeps how it ended, unless another process has taken its place."""
+        with self._lock:
+            known = self.read()
+            if end and known.get(running.name) == running:
+                self._write(known | {running.name: replace(running, end=end)})
 
     def remove(self, name: str) -> None:
         with self._lock:
@@ -58,4 +65,6 @@ def _running(entry: dict[str, object]) -> Running:
         pid=int(str(entry["pid"])),
         started=int(str(entry["started"])),
         stop_signal=Signals(int(str(entry["stop_signal"]))),
+        said_before=int(str(entry.get("said_before", 0))),
+        end=str(entry.get("end", "")),
     )

@@ -75,11 +75,11 @@ class Cluster:
         self.data.mkdir(parents=True, exist_ok=True)
         secret = self.data.parent / f".{self.data.name}-password"
         secret.touch(mode=0o600)
-        secret.write_text(self.server.password)
-        if account := account_id():
-            os.chown(self.data, account, account)
-            os.chown(secret, account, account)
         try:
+            secret.write_text(self.server.password)
+            if account := account_id():
+                os.chown(self.data, account, account)
+                os.chown(secret, account, account)
             self._initdb(secret)
         finally:
             secret.unlink()

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from signal import SIGTERM, Signals
+from signal import SIGCONT, SIGTERM, Signals
 from typing import Any
 
 import psutil
@@ -15,6 +15,7 @@ from devstack.failure import StackFailure
 
 GRACE_SECONDS = 12.0
 READY_SECONDS = 60.0
+ASLEEP = (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP)
 
 _children: dict[int, subprocess.Popen[bytes]] = {}  # ours must be reaped by us
 
@@ -40,6 +41,8 @@ class Running:
     pid: int
     started: int  # clock ticks since boot: unlike wall time, nobody sets them
     stop_signal: Signals = SIGTERM
+    said_before: int = 0  # bytes of its log that are of earlier processes
+    end: str = ""  # how it ended, once that is known
 
     def process(self) -> psutil.Process | None:
         """The process while it lives; a zombie does not."""
@@ -51,6 +54,18 @@ class Running:
         except psutil.NoSuchProcess:
             return None
         return process if alive and started_at(self.pid) == self.started else None
+
+    def is_asleep(self) -> bool:
+        """Stopped by a signal (SIGSTOP) or a debugger: it lives, and does nothing."""
+        process = self.process()
+        try:
+            return process is not None and process.status() in ASLEEP
+        except psutil.NoSuchProcess:
+            return False
+
+    def wake(self) -> None:
+        if process := self.process():
+            process.send_signal(SIGCONT)
 
 
 def started_at(pid: int) -> int:
@@ -89,6 +104,7 @@ def spawn(program: Program, *, dies_with_parent: bool = False) -> Running:
     wrapper = ("setpriv", "--pdeathsig=KILL") if dies_with_parent else ()
     program.log.parent.mkdir(parents=True, exist_ok=True)
     with program.log.open("ab") as log:
+        said_before = log.tell()
         try:
             child = subprocess.Popen(  # noqa: S603 -- programs of our own table
                 (*wrapper, *program.argv),
@@ -103,7 +119,7 @@ def spawn(program: Program, *, dies_with_parent: bool = False) -> Running:
         except OSError as error:
             raise StackFailure(f"{program.name} cannot be started: {error}") from error
     _children[child.pid] = child
-    return Running(program.name, child.pid, started_at(child.pid), program.stop_signal)
+    return Running(program.name, child.pid, started_at(child.pid), program.stop_signal, said_before)
 
 
 def run(
@@ -133,12 +149,25 @@ def wait_until_ready(
     deadline = time.monotonic() + seconds
     while said := complaint():
         if running.process() is None:
-            raise StackFailure(f"{running.name} has ended", log=log)
+            raise StackFailure(f"{running.name} has ended{_how(running)}", log=log)
         if time.monotonic() > deadline:
             raise StackFailure(
                 f"{running.name} is not ready after {seconds:.0f} s: {said}", log=log
             )
         time.sleep(0.05)
+
+
+def end_of(running: Running) -> str:
+    """How a child of ours ended, in words; empty while it lives, or when its parent was another."""
+    code = exit_code(running)
+    if code is None:
+        return ""
+    return f"exit code {code}" if code >= 0 else f"killed by {Signals(-code).name}"
+
+
+def _how(running: Running) -> str:
+    end = end_of(running)
+    return f" ({end})" if end else ""
 
 
 def exit_code(running: Running, seconds: float = 0.0) -> int | None:
@@ -155,6 +184,7 @@ def stop(running: Running, grace: float = GRACE_SECONDS) -> bool:
     if process is None:
         return True
     process.send_signal(running.stop_signal)
+    running.wake()  # asleep, it would never hear of it
     gently = _has_ended(process, grace)
     if not gently:
         process.kill()

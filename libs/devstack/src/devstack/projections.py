@@ -36,6 +36,7 @@ def status(as_json: AsJson = False) -> None:
         show.json([asdict(line) for line in lines])
     else:
         show.progress(lines)
+        show.reasons(lines)
 
 
 @app.command("resume")

@@ -13,13 +13,14 @@ from rich.table import Table
 
 from devstack.consumers import Progress, Second
 from devstack.failure import StackFailure
+from devstack.health import Wrong
 from devstack.stack import State
 from devstack.topology import GATEWAY
 
 console = Console()
 errors = Console(stderr=True)
 
-COLOURS = {"ready": "green", "not ready": "yellow", "ended": "red", "down": "dim"}
+COLOURS = {"ready": "green", "not ready": "yellow", "stopped": "red", "ended": "red", "down": "dim"}
 TOKEN = "`bayline token --tenant acme --role service_manager`"  # noqa: S105 -- a command line
 
 
@@ -88,6 +89,17 @@ def addresses(states: Sequence[State], *, already: bool) -> None:
     line(f"Look at the API: [bold]{gateway}/docs[/]")
 
 
+def wrong(found: Sequence[Wrong]) -> None:
+    """First of all what must be looked at, each with what to do."""
+    if not found:
+        line("[green]All is well.[/]")
+        return
+    line(f"[bold red]Wrong: {len(found)}[/]")
+    for one in found:
+        step(one.name, one.what)
+        line(f"{'':<11} [cyan]{escape(runnable(one.do))}[/]")
+
+
 def processes(states: Sequence[State]) -> None:
     table = Table()
     for column in ("process", "state", "pid", "memory", "up for", "address"):
@@ -97,7 +109,7 @@ def processes(states: Sequence[State]) -> None:
         colour = COLOURS[state.state]
         table.add_row(
             state.name,
-            f"[{colour}]{state.state}[/]" + (f"\n{state.complaint}" if state.complaint else ""),
+            f"[{colour}]{state.state}[/]",
             str(state.pid or ""),
             f"{state.memory_mib:.0f} MiB" if state.memory_mib is not None else "",
             duration(state.uptime_seconds),
@@ -127,13 +139,15 @@ def progress(lines: Sequence[Progress]) -> None:
         )
     console.print(table)
     for one in lines:
-        if one.state != "running":
-            step(
-                one.name,
-                f"{one.state}: {one.reason}" + (f"; epoch {one.epoch}" if one.epoch else ""),
-            )
         if one.second is not None:
             step(one.name, f"generation {second(one.second)}")
+
+
+def reasons(lines: Sequence[Progress]) -> None:
+    for one in lines:
+        if one.state != "running":
+            epoch = f"; epoch {one.epoch}" if one.epoch else ""
+            step(one.name, f"{one.state}: {one.reason}{epoch}")
 
 
 def second(one: Second) -> str:

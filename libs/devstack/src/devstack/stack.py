@@ -9,14 +9,17 @@ from pathlib import Path
 
 import psutil
 
+from devstack import disk
 from devstack.components import Component, Parts
+from devstack.disk import said_if_full
+from devstack.endings import ending
 from devstack.environments import Environments
 from devstack.failure import StackFailure
 from devstack.ledger import Ledger
 from devstack.places import Places
 from devstack.ports import holder, is_free
 from devstack.postgres import folder_of
-from devstack.processes import Running, spawn, stop, wait_until_ready
+from devstack.processes import Running, end_of, spawn, stop, wait_until_ready
 from devstack.secrets import Secrets
 
 MOST_OFFSET = 24_000  # below the ports that the system gives to connections
@@ -31,7 +34,7 @@ class State:
     """One component as `bayline status` shows it."""
 
     name: str
-    state: str  # ready | not ready | ended | down
+    state: str  # ready | not ready | stopped | ended | down
     address: str
     what: str
     pid: int | None = None
@@ -60,8 +63,11 @@ class Stack:
 
     @classmethod
     def here(cls) -> "Stack":
-        places = Places()
-        return cls.at(places.bayline_home.resolve(), places.bayline_port_offset)
+        return cls.at(cls.home(), Places().bayline_port_offset)
+
+    @staticmethod
+    def home() -> Path:
+        return Places().bayline_home.resolve()
 
     def up(self, say: Say, *, fresh: bool = False) -> bool:
         """Starts what does not run, in order. False when everything ran already."""
@@ -80,7 +86,7 @@ class Stack:
     def start(self, name: str, say: Say) -> None:
         """One component alone, and what must be true of it before others rely on it."""
         [component] = (part for part in self.parts.all() if part.name == name)
-        with self.ledger.held():
+        with said_if_full(self.parts.home), self.ledger.held():
             if name not in self.running():
                 _check_free([component])
             self._start(component, say)
@@ -91,7 +97,10 @@ class Stack:
 
     def states(self) -> list[State]:
         known = self.ledger.read()
-        return [_state(component, known.get(component.name)) for component in self.parts.all()]
+        return [
+            _state(component, known.get(component.name), self.parts.log(component.name))
+            for component in self.parts.all()
+        ]
 
     def _not_running(self) -> list[Component]:
         running = self.running()
@@ -111,29 +120,54 @@ class Stack:
     def _try(self, component: Component, say: Say) -> bool:
         """Says it of each that fails; only the first failure is told in full."""
         try:
-            return self._start(component, say)
+            with said_if_full(self.parts.home):
+                return self._start(component, say)
         except StackFailure as failure:
             say(component.name, f"failed: {failure.message}")
             raise
 
     def _start(self, component: Component, say: Say) -> bool:
         known = self.ledger.read().get(component.name)
+        log = self.parts.log(component.name)
         if known and known.process():
-            _settle(component, say)
-            say(component.name, f"runs already (pid {known.pid})")
-            return False
+            return self._keep(component, known, say)
         if known:
-            say(component.name, f"had ended; its log is {self.parts.log(component.name)}")
-        self._launch(component, say)
+            say(component.name, f"had ended: {ending(known, log)}; its log is {log}")
+        begun = time.monotonic()
+        running = self.launch(component)
+        self._see_ready(component, running, say)
+        say(component.name, f"ready after {time.monotonic() - begun:.1f} s (pid {running.pid})")
         return True
 
-    def _launch(self, component: Component, say: Say) -> None:
-        begun = time.monotonic()
+    def _keep(self, component: Component, running: Running, say: Say) -> bool:
+        """One that is stopped goes on: it has lost nothing, and a lease that it overslept is taken."""
+        woken = running.is_asleep()
+        if woken:
+            running.wake()
+            say(component.name, f"was stopped by a signal (pid {running.pid}): continued")
+        self._see_ready(component, running, say)
+        say(component.name, f"{'is ready again' if woken else 'runs already'} (pid {running.pid})")
+        return woken
+
+    def launch(self, component: Component) -> Running:
+        """Starts it, without waiting. What cannot be written down is not left running."""
         running = spawn(component.prepare())
-        self.ledger.add(running)
-        wait_until_ready(running, self.parts.log(component.name), component.complaint)
+        try:
+            self.ledger.add(running)
+        except OSError:
+            stop(running)
+            raise
+        return running
+
+    def _see_ready(self, component: Component, running: Running, say: Say) -> None:
+        try:
+            wait_until_ready(running, self.parts.log(component.name), component.complaint)
+        except StackFailure as failure:
+            self.ledger.ended(running, end_of(running))
+            if short := disk.short(self.parts.folders()):
+                raise disk.little(short, failure) from failure
+            raise
         _settle(component, say)
-        say(component.name, f"ready after {time.monotonic() - begun:.1f} s (pid {running.pid})")
 
     def _down(self, say: Say) -> bool:
         running = self.running()
@@ -178,17 +212,18 @@ def _check_free(parts: Iterable[Component]) -> None:
         )
 
 
-def _state(component: Component, running: Running | None) -> State:
+def _state(component: Component, running: Running | None, log: Path) -> State:
     shown = State(component.name, "down", component.address, component.what)
     if running is None:
         return shown
     process = running.process()
     if process is None:
-        return replace(shown, state="ended", pid=running.pid)
-    complaint = component.complaint()
+        return replace(shown, state="ended", pid=running.pid, complaint=ending(running, log))
+    asleep = running.is_asleep()
+    complaint = "" if asleep else component.complaint()
     return replace(
         shown,
-        state="not ready" if complaint else "ready",
+        state="stopped" if asleep else "not ready" if complaint else "ready",
         pid=running.pid,
         memory_mib=round(_memory(process) / 2**20, 1),
         uptime_seconds=round(time.time() - process.create_time(), 1),
