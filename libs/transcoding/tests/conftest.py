@@ -3,7 +3,9 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from grpc_tools import protoc
 
-from kernel.errors import DomainError
+from kernel.errors import DomainError, RuleViolated
 from transcoding.handlers import Metadata
 from transcoding.routes import mount
 
@@ -226,9 +228,24 @@ def mounted(shop: Shop) -> Callable[..., Client]:
     def mount_on(services: dict[ServiceDescriptor, FakeHandler], **hooks: Any) -> Client:
         app = FastAPI(openapi_url=None)
         mount(app, services, **hooks)
+        app.add_exception_handler(DomainError, refusal)
         return Client(app)
 
     return mount_on
+
+
+class NotAdmitted(RuleViolated):
+    pass
+
+
+@pytest.fixture
+def refusing(mounted: Callable[..., Client]) -> Callable[..., Client]:
+    """A client of an app that lets nobody in."""
+
+    def admit(*_: object) -> AbstractContextManager[None]:
+        raise NotAdmitted("not you")
+
+    return partial(mounted, admit=admit)
 
 
 async def refusal(request: Request, error: Exception) -> JSONResponse:

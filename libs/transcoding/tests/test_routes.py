@@ -1,3 +1,5 @@
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -197,6 +199,103 @@ async def test_a_body_must_be_declared_as_json(client: Any, content_type: str, s
     answer = await client("POST", "/v1/orders", {}, idempotency_key=KEY, content_type=content_type)
 
     assert answer.status == status
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"note": "a", "note": "b"}',
+        b'{"note": "a", "note": "a"}',
+        b'{"note": "a", "\\u006eote": null}',
+        b'{"lines": [{"sku": "NUT-8", "quantity": 1, "quantity": 2}]}',
+        b'{"note": "\\\\", "note": "\\""}',
+        b'{"x": {"y": 1}, "x": {"y": 1}}',
+        b'{"x": ' + b"[" * 1_000 + b"]" * 1_000 + b', "x": 1}',
+    ],
+)
+async def test_a_name_that_stands_twice_in_an_object_is_refused(
+    client: Any, handler: Any, body: bytes
+) -> None:
+    answer = await client("POST", "/v1/orders", body, idempotency_key=KEY)
+
+    assert (answer.status, answer.json["reason"]) == (400, "NAME_REPEATED")
+    assert handler.calls == []
+
+
+async def test_a_body_deeper_than_any_message_is_a_refusal_too(client: Any) -> None:
+    body = b'{"note": ' + b"[" * 1_000 + b"]" * 1_000 + b"}"
+
+    answer = await client("POST", "/v1/orders", body, idempotency_key=KEY)
+
+    assert (answer.status, answer.json["reason"]) == (422, "INVALID_BODY")
+
+
+async def test_the_same_name_may_stand_in_every_object(client: Any, handler: Any) -> None:
+    note = b'"note": "\\"lines\\": \\\\"'
+    body = b'{"lines": [{"sku": "NUT-8", "quantity": 1}, {"sku": "NUT-9", "quantity": 1}], %b}'
+
+    await client("POST", "/v1/orders", body % note, idempotency_key=KEY)
+
+    [call] = handler.calls
+    assert (len(call.request.lines), call.request.note) == (2, '"lines": \\')
+
+
+async def test_a_body_is_missed_where_one_is_needed_and_nowhere_else(
+    client: Any, handler: Any
+) -> None:
+    needed = await client("POST", "/v1/orders", idempotency_key=KEY)
+    not_needed = await client("POST", "/v1/orders/7:pay", idempotency_key=KEY)
+
+    assert (needed.status, needed.json["reason"]) == (400, "BODY_MISSING")
+    assert not_needed.status == 200
+    assert [call.method for call in handler.calls] == ["PayOrder"]
+
+
+@pytest.mark.parametrize(("parameters", "status"), [(100, 200), (101, 400)])
+async def test_a_query_has_a_hundred_parameters_at_most(
+    client: Any, handler: Any, parameters: int, status: int
+) -> None:
+    query = "&".join(["states=ORDER_STATE_OPEN"] * parameters)
+
+    answer = await client("GET", "/v1/orders", query=query)
+
+    assert answer.status == status
+    assert len(handler.calls) == (status == 200)
+    assert status == 200 or "100" in answer.json["detail"]
+
+
+async def test_whoever_is_not_admitted_is_refused_before_anything_is_parsed(
+    shop: Any, handler: Any, refusing: Any
+) -> None:
+    client = refusing({shop.service: handler})
+
+    answer = await client("POST", "/v1/orders", b"{", query="x=y", accept="nothing")
+
+    assert (answer.status, answer.json["reason"]) == (409, "NOT_ADMITTED")
+
+
+async def test_an_admission_ends_with_the_answer_however_it_ends(
+    shop: Any, handler: Any, mounted: Any
+) -> None:
+    inside: list[str] = []
+
+    @contextmanager
+    def admit(method: Any, _: Any) -> Iterator[None]:
+        inside.append(method.name)
+        try:
+            yield
+        finally:
+            inside.remove(method.name)
+
+    client = mounted({shop.service: handler}, admit=admit)
+    handler.messages, handler.goes_on = [shop.new("OrderChange", cursor="c1")], True
+    exchange = client.open("GET", "/v1/orders:stream")
+    await exchange.until(b"c1")
+
+    open_meanwhile = list(inside)
+    await exchange.leave()
+
+    assert (open_meanwhile, inside) == (["StreamOrders"], [])
 
 
 async def test_a_body_where_none_is_taken_is_refused(client: Any) -> None:

@@ -11,7 +11,7 @@ from google.protobuf.descriptor import (
     ServiceDescriptor,
 )
 
-from transcoding.descriptors import camel, method_rules, singular
+from transcoding.descriptors import camel, is_required, method_rules, singular
 
 HEADER_FIELDS = ("request_id", "etag")
 """Fields of a request that REST fills from headers: `Idempotency-Key` and `If-Match`."""
@@ -124,6 +124,10 @@ def body_fields(binding: Binding) -> list[FieldDescriptor]:
         return [request.fields_by_name[binding.body]] if binding.body else []
     elsewhere = {each.field for each in binding.variables} | {*HEADER_FIELDS}
     return [field for field in request.fields if field.name not in elsewhere]
+
+
+def needs_body(binding: Binding) -> bool:
+    return any(is_required(field) for field in body_fields(binding))
 
 
 def _interleaved(outer: list[str], inner: list[str]) -> str:

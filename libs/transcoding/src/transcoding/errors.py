@@ -27,6 +27,14 @@ class MalformedJson(RequestRefused):
     """The body is not JSON."""
 
 
+class NameRepeated(RequestRefused):
+    """A name stands twice in an object: one reader would take the first, another the last."""
+
+
+class BodyMissing(RequestRefused):
+    """There is no body, and the method needs one."""
+
+
 class UnsupportedMediaType(RequestRefused):
     """The body is not declared as JSON."""
 

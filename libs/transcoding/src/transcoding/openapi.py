@@ -11,7 +11,7 @@ from google.protobuf.descriptor import Descriptor, MethodDescriptor, ServiceDesc
 
 from transcoding import errors
 from transcoding.comments import contract_comments, first_sentence
-from transcoding.contract import Binding, Variable, bindings, body_fields
+from transcoding.contract import Binding, Variable, bindings, body_fields, needs_body
 from transcoding.descriptors import Json, is_required, method_rules
 from transcoding.examples import Examples
 from transcoding.query import Parameter, parameters
@@ -191,7 +191,7 @@ class Writer:
         else:
             schema = self.schemas.field(fields[0], sent=True)
         return {
-            "required": any(is_required(field) for field in fields),
+            "required": needs_body(binding),
             "content": {
                 "application/json": {"schema": schema, "examples": self._body_examples(binding)}
             },
@@ -321,8 +321,11 @@ def own_reasons(binding: Binding) -> Iterator[str]:
         yield errors.IdempotencyKeyRequired.reason
     if binding.body:
         yield errors.MalformedJson.reason
+        yield errors.NameRepeated.reason
         yield errors.UnsupportedMediaType.reason
         yield errors.InvalidBody.reason
+    if needs_body(binding):
+        yield errors.BodyMissing.reason
 
 
 def _body_name(binding: Binding) -> str:

@@ -185,6 +185,8 @@ def _map_filler(field: FieldDescriptor) -> wellknown.Fill:
             return
         entries = getattr(message, name)
         for key, item in value.items():
+            if len(violations) >= MOST_TOLD:
+                return
             place = f"{path}/{wellknown.escaped(key)}"
             try:
                 put(item, (entries, key_of(key)), place, violations)

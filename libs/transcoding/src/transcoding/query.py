@@ -8,11 +8,14 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 from kernel.errors import Violation
 from transcoding.descriptors import Json, field_rules, is_map, is_output_only, is_wrapper
-from transcoding.parsing import unknown
+from transcoding.errors import InvalidParameter
+from transcoding.parsing import MOST_TOLD, unknown
 from transcoding.wellknown import PARSERS, escaped
 
 DEEPEST = 3
 """Levels of dotted names, so that a recursive message ends."""
+MOST_PARAMETERS = 100
+"""In one query: more are refused unread."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,7 @@ def query_parser(
 
     def parse(raw: bytes) -> tuple[dict[str, Json], list[Violation]]:
         document: dict[str, Json] = {}
-        violations = []
+        violations: list[Violation] = []
         for name, values in _grouped(raw).items():
             parameter = known.get(name)
             pointer = "/" + escaped(name).replace(".", "/")
@@ -60,6 +63,8 @@ def query_parser(
                 violations.append(Violation(pointer, "may be given only once"))
             else:
                 _put(document, name.split("."), parameter.document(values))
+            if len(violations) >= MOST_TOLD:
+                break
         return document, violations
 
     return parse
@@ -98,6 +103,8 @@ def _is_timestamp(field: FieldDescriptor) -> bool:
 
 
 def _grouped(raw: bytes) -> dict[str, list[str]]:
+    if raw.count(b"&") >= MOST_PARAMETERS:
+        raise InvalidParameter(f"a query may have at most {MOST_PARAMETERS} parameters")
     grouped: dict[str, list[str]] = {}
     for name, value in parse_qsl(raw.decode("latin-1"), keep_blank_values=True):
         grouped.setdefault(name, []).append(value)

@@ -1,17 +1,19 @@
 """Registers a route for every RPC with google.api.http, and carries each call to its handler."""
 
+import json
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
 from functools import partial
 from http import HTTPStatus
-from typing import Any, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 import orjson
 from fastapi import FastAPI
 from google.api.httpbody_pb2 import HttpBody
-from google.protobuf.descriptor import ServiceDescriptor
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from starlette.exceptions import HTTPException
@@ -23,20 +25,23 @@ from kernel.errors import DomainError, Violation
 from transcoding import headers as http
 from transcoding import streams
 from transcoding.bodies import BodyForm
-from transcoding.contract import Binding, bindings
+from transcoding.contract import Binding, bindings, needs_body
 from transcoding.descriptors import Json, Reflected, method_rules
 from transcoding.encoding import encoder_of
 from transcoding.errors import (
+    BodyMissing,
     InvalidBody,
     InvalidParameter,
     MalformedJson,
+    NameRepeated,
     UnsupportedMediaType,
 )
 from transcoding.handlers import Handler, Metadata
-from transcoding.parsing import parser_of
+from transcoding.parsing import parser_of, shown
 from transcoding.query import query_parser
 
 Problem: TypeAlias = Callable[[http.Headers, Exception], Mapping[str, Any]]
+Admit: TypeAlias = Callable[[MethodDescriptor, Scope], AbstractContextManager[None]]
 
 JSON_TYPE = re.compile(r"application/([\w.+-]+\+)?json\s*(;.*)?", re.IGNORECASE)
 
@@ -48,15 +53,21 @@ def plain_problem(headers: http.Headers, error: Exception) -> Mapping[str, Any]:
     return {"reason": "INTERNAL"}
 
 
+def anybody(_: MethodDescriptor, __: Scope) -> AbstractContextManager[None]:
+    return nullcontext()
+
+
 def mount(
     app: FastAPI,
     services: Mapping[ServiceDescriptor, Handler],
     *,
     problem: Problem = plain_problem,
+    admit: Admit = anybody,
     heartbeat: float = streams.HEARTBEAT_SECONDS,
 ) -> None:
     """Routes of all services, those without variables first.
 
+    `admit` is entered before anything of a request is parsed, and left when its answer is out.
     `problem` renders an error that comes after the first byte of a stream, knowing the
     request's headers; any other error reaches the app's handlers.
     """
@@ -67,7 +78,7 @@ def mount(
         if binding.verb in endpoints:
             raise ValueError(f"{binding.verb} {binding.path} is bound twice")
         handler = services[binding.method.containing_service]
-        endpoints[binding.verb] = Endpoint(binding, handler, problem, heartbeat)
+        endpoints[binding.verb] = Endpoint(binding, handler, problem, admit, heartbeat)
     app.router.routes.extend(PathRoute(each, ends) for each, ends in by_pattern.items())
 
 
@@ -109,6 +120,7 @@ class Endpoint:
         binding: Binding,
         handler: Handler,
         problem: Problem,
+        admit: Admit,
         heartbeat: float,
     ) -> None:
         method = binding.method
@@ -116,12 +128,14 @@ class Endpoint:
         self._method = method
         self._handler = handler
         self._problem = problem
+        self._admit = admit
         self._heartbeat = heartbeat
         self._new = GetMessageClass(method.input_type)
         self._encode = encoder_of(method.output_type)
         self._fill = parser_of(method.input_type)
         self._query = query_parser(binding.query_fields)
         self._takes_body = binding.verb not in ("GET", "DELETE")
+        self._needs_body = needs_body(binding)
         self._is_read = binding.verb == "GET"
         self._is_command = method_rules(method).command
         self._has_etag = "etag" in method.input_type.fields_by_name
@@ -131,7 +145,7 @@ class Endpoint:
             raise ValueError(f"{method.full_name} is a command without request_id")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        with suppress(ClientDisconnect):
+        with suppress(ClientDisconnect), self._admit(self._method, scope):
             await self._call(scope, receive, send)
 
     async def _call(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -150,6 +164,8 @@ class Endpoint:
 
     async def _read_body(self, request: Message, headers: http.Headers, http_: Request) -> None:
         raw = await http_.body()
+        if not raw and self._needs_body:
+            raise BodyMissing("this method needs a body: a JSON object")
         if not raw:
             return
         document = _document(raw, headers)
@@ -241,9 +257,36 @@ def _document(raw: bytes, headers: http.Headers) -> Json:
             f"the body must be sent as application/json, not as {declared or 'nothing'}"
         )
     try:
-        return orjson.loads(raw)
+        document = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
         raise MalformedJson(f"the body is not JSON: {error}") from error
+    if _dropped_names(raw, document):
+        _refuse_repeated(raw)
+    return document
+
+
+def _dropped_names(raw: bytes, document: Json) -> bool:
+    try:
+        return _quotes(raw) != _quotes(orjson.dumps(document))
+    except orjson.JSONEncodeError:
+        return False  # deeper than any message: refused for that
+
+
+def _quotes(text: bytes) -> int:
+    """Those around names and texts. A name that stands twice was dropped with two of them."""
+    return text.replace(b"\\\\", b"").replace(b'\\"', b"").count(b'"')
+
+
+def _refuse_repeated(raw: bytes) -> NoReturn:
+    with suppress(RecursionError):
+        json.loads(raw, object_pairs_hook=_each_once)
+    raise NameRepeated("a name stands more than once in one object")
+
+
+def _each_once(pairs: list[tuple[str, Json]]) -> None:
+    for name, times in Counter(name for name, _ in pairs).items():
+        if times > 1:
+            raise NameRepeated(f"{shown(name)} stands {times} times in one object")
 
 
 def _of_text(violation: Violation) -> Violation:

@@ -134,8 +134,7 @@ async def respond(
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-    if writing in done and leaving not in done:
-        writing.result()
+    (leaving if leaving in done else writing).result()
 
 
 async def _read(messages: AsyncIterator[Told], arrived: asyncio.Queue[Told | End]) -> None:

@@ -113,6 +113,8 @@ OWN_PROBLEMS: dict[str, tuple[int, str]] = {
     errors.InvalidHeader.reason: (400, "A header has a value it may not have"),
     errors.InvalidParameter.reason: (400, "A parameter is unknown or mistyped"),
     errors.MalformedJson.reason: (400, "The body is not JSON"),
+    errors.NameRepeated.reason: (400, "A name stands twice in an object"),
+    errors.BodyMissing.reason: (400, "The body is missing"),
     errors.UnsupportedMediaType.reason: (415, "The body is not declared as JSON"),
     errors.InvalidBody.reason: (422, "The body does not fit the schema"),
 }
