@@ -24,10 +24,14 @@ HUNG_UP = 0
 MAKERS = creators(methods())
 
 
-def _head(token: str, *more: str) -> bytes:
+def _port(fortress: Fortress) -> int:
+    return topology.GATEWAY.port + fortress.environments.offset
+
+
+def _head(fortress: Fortress, token: str, *more: str) -> bytes:
     lines = [
         "POST /v1/jobs HTTP/1.1",
-        f"Host: {HOST}",
+        f"Host: {HOST}:{_port(fortress)}",
         f"Authorization: Bearer {token}",
         "Content-Type: application/json",
         "Idempotency-Key: a-large-body",
@@ -47,8 +51,7 @@ async def _status(reader: asyncio.StreamReader) -> int:
 
 
 async def _opened(fortress: Fortress) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    port = topology.GATEWAY.port + fortress.environments.offset
-    return await asyncio.open_connection(HOST, port)
+    return await asyncio.open_connection(HOST, _port(fortress))
 
 
 def _memory(fortress: Fortress) -> int:
@@ -61,7 +64,7 @@ async def _refused_before_it_came(fortress: Fortress, token: str) -> int:
     """Says how long it is, and sends none of it."""
     reader, writer = await _opened(fortress)
     try:
-        writer.write(_head(token, f"Content-Length: {LARGE}"))
+        writer.write(_head(fortress, token, f"Content-Length: {LARGE}"))
         return await _status(reader)
     finally:
         writer.close()
@@ -77,7 +80,7 @@ async def _refused_while_it_comes(fortress: Fortress, token: str) -> int:
     """Does not say how long it is, and sends until somebody answers, or hangs up on it."""
     reader, writer = await _opened(fortress)
     try:
-        writer.write(_head(token, "Transfer-Encoding: chunked"))
+        writer.write(_head(fortress, token, "Transfer-Encoding: chunked"))
         answer = asyncio.create_task(_status(reader))
         with suppress(ConnectionError):
             async for piece in _pieces():

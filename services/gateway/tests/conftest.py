@@ -1,16 +1,22 @@
 """A gateway whose services are one fake, called over ASGI with tokens of a test issuer."""
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from itertools import chain
 from typing import Any
 
 import orjson
 import pytest
+from starlette.types import ASGIApp
 
+from devstack.ports import HOST, free_port, is_free
 from gateway import application
-from gateway.identity import Guarded
-from gateway.limits import Limiter
+from gateway.http import HttpServer
+from gateway.identity import Doorkeeper
+from gateway.limits import AtOnce, Limiter
 from gateway.main import OWN, PEERS, RECORDS
+from gateway.refusals import Refusals
 from gateway.settings import Http, Limits, Login, Settings
 from kernel.clock import SystemClock
 from kernel.ids import SequentialIds
@@ -19,6 +25,7 @@ from runtime.identity import TokenVerifier
 from runtime.policy import Policies
 from testkit.asgi import Answered, Call, FakeHandler, request
 from testkit.tokens import Issuer
+from testkit.topics import eventually
 
 
 @pytest.fixture
@@ -43,25 +50,61 @@ def service() -> FakeHandler:
 
 
 @pytest.fixture
-def call(issuer: Issuer, settings: Settings, policies: Policies, service: FakeHandler) -> Call:
-    """A client: verb, path and body, headers by keyword; an empty token sends none."""
+def refusals() -> Refusals:
+    return Refusals()
 
+
+@pytest.fixture
+def app(
+    issuer: Issuer,
+    settings: Settings,
+    policies: Policies,
+    service: FakeHandler,
+    refusals: Refusals,
+) -> ASGIApp:
     async def keys() -> Mapping[str, Any]:
         return issuer.jwks()
 
-    limiter = Limiter(settings.limits.rate)
     verifier = TokenVerifier(issuer.settings(), keys, SystemClock())
-    handlers = {
-        each: Guarded(service, verifier, limiter, policies) for each in (*PEERS.values(), OWN)
-    }
+    limiter, at_once = Limiter(settings.limits.rate), AtOnce(settings.limits)
+    keeper = Doorkeeper(verifier, limiter, at_once, policies)
+    handlers = dict.fromkeys((*PEERS.values(), OWN), service)
     records = chain.from_iterable(RECORDS.values())
     probes = Probes("gateway", "test")
-    app = application.build(settings, handlers, records, probes, SequentialIds())
+    return application.build(settings, handlers, records, probes, SequentialIds(), keeper, refusals)
+
+
+@pytest.fixture
+async def served(app: ASGIApp, settings: Settings) -> AsyncIterator[int]:
+    """The port of the real server, which listens already."""
+    async with serving(app, settings.http) as port:
+        yield port
+
+
+@asynccontextmanager
+async def serving(app: ASGIApp, http: Http) -> AsyncIterator[int]:
+    port = free_port()
+    server = HttpServer(app, http.model_copy(update={"port": port, "host": HOST}))
+    running = asyncio.create_task(server.run())
+    await eventually(lambda: _listens(port))
+    yield port
+    await server.stop()
+    await running
+
+
+async def _listens(port: int) -> bool:
+    return not is_free(port)
+
+
+@pytest.fixture
+def call(issuer: Issuer, app: ASGIApp) -> Call:
+    """A client: verb, path and body, headers by keyword; an empty token sends none."""
 
     async def called(
         verb: str, path: str, body: object = None, *, token: str | None = None, **headers: str
     ) -> Answered:
-        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        sent = {"host": "bayline.test", **named}
         if token != "":
             sent["authorization"] = f"Bearer {token or issuer.token()}"
         payload = body if isinstance(body, bytes) else b"" if body is None else orjson.dumps(body)

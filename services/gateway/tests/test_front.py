@@ -266,7 +266,10 @@ async def test_health_answers_without_a_token(call: Call) -> None:
         "failing": {},
         "degraded": {},
     }
-    assert b"python_info" in (await call("GET", "/metrics", token="")).raw
+
+
+async def test_metrics_are_for_operators_and_not_on_the_public_port(call: Call) -> None:
+    assert (await call("GET", "/metrics", token="")).status == 404
 
 
 async def test_a_problem_names_its_address_as_a_uri(call: Call) -> None:

@@ -3,27 +3,41 @@
 import asyncio
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib.resources import files
 from pathlib import Path
 
 import pytest
+from google.protobuf.descriptor import MethodDescriptor
 from pydantic import SecretStr
+from starlette.types import ASGIApp
 
 from devstack.ports import HOST, free_port, is_free
 from devstack.processes import Program, Running, spawn, stop, wait_until_ready
-from gateway.limits import Limiter, RateLimited, limiter
+from gateway.limits import AtOnce, Limiter, RateLimited, TooManyAtOnce, limiter
+from gateway.main import OWN
 from gateway.settings import Limits, Settings
 from runtime.identity import Caller
-from testkit.asgi import Call
+from testkit.asgi import Call, FakeHandler, Reader
 from testkit.tokens import Issuer
 from testkit.topics import eventually
 
 FEW = "3/minute"
+AT_ONCE = Limits(
+    streams_per_caller=2, streams_per_tenant=3, exports_per_caller=2, exports_per_tenant=3
+)
 
 
 def _caller(tenant: str = "acme", subject: str = "ada") -> Caller:
     return Caller(subject, tenant, frozenset(), frozenset())
+
+
+@contextmanager
+def _held(at_once: AtOnce, caller: Caller, method: MethodDescriptor, times: int) -> Iterator[None]:
+    with ExitStack() as stack:
+        for _ in range(times):
+            stack.enter_context(at_once.taken(caller, method))
+        yield
 
 
 async def _answered(limiter: Limiter, times: int, caller: Caller | None = None) -> int:
@@ -88,6 +102,83 @@ async def test_another_token_of_the_same_caller_gives_no_more(call: Call, issuer
 
 async def test_many_at_once_get_no_more_than_one_after_the_other() -> None:
     assert await _answered(Limiter("50/minute"), 200) == 50
+
+
+@pytest.mark.parametrize("method", ["StreamJobs", "ReadStream", "ExportStream"])
+def test_so_many_are_open_of_a_caller_and_no_more(method: str) -> None:
+    at_once, found = AtOnce(AT_ONCE), OWN.methods_by_name[method]
+
+    with _held(at_once, _caller(), found, 2):
+        with pytest.raises(TooManyAtOnce) as refused, at_once.taken(_caller(), found):
+            pass
+        with at_once.taken(_caller(subject="luis"), found):
+            pass
+
+    assert refused.value.facts == {"limit": "2", "retry_after_seconds": "5"}
+
+
+@pytest.mark.parametrize("method", ["StreamJobs", "ExportStream"])
+def test_so_many_are_open_of_a_tenant_and_no_more(method: str) -> None:
+    at_once, found = AtOnce(AT_ONCE), OWN.methods_by_name[method]
+    others = [_caller(subject=name) for name in ("ada", "luis", "mia")]
+
+    with ExitStack() as stack:
+        for each in others:
+            stack.enter_context(at_once.taken(each, found))
+        with (
+            pytest.raises(TooManyAtOnce, match=r"3 .* by your tenant"),
+            at_once.taken(_caller(subject="noa"), found),
+        ):
+            pass
+        with at_once.taken(_caller("polaris"), found):
+            pass
+
+
+def test_exports_and_streams_are_counted_apart_and_nothing_is_kept_of_those_that_ended() -> None:
+    at_once = AtOnce(AT_ONCE)
+
+    for _ in range(2):
+        with (
+            _held(at_once, _caller(), OWN.methods_by_name["StreamJobs"], 2),
+            _held(at_once, _caller(), OWN.methods_by_name["ExportStream"], 2),
+        ):
+            pass
+
+    assert not at_once._open
+
+
+class TestStreams:
+    @pytest.fixture
+    def settings(self, settings: Settings) -> Settings:
+        return settings.model_copy(update={"limits": AT_ONCE})
+
+    async def test_one_stream_too_many_is_told_when_to_come_back(
+        self, app: ASGIApp, service: FakeHandler, call: Call, issuer: Issuer
+    ) -> None:
+        service.goes_on = True
+        headers = {"host": "bayline.test", "authorization": f"Bearer {issuer.token()}"}
+        open_ones = [Reader(app, "/v1/jobs:stream", headers) for _ in range(2)]
+        for each in open_ones:
+            await each.begun.wait()
+
+        refused = await call("GET", "/v1/jobs:stream")
+        await open_ones[0].leave()
+        third = Reader(app, "/v1/jobs:stream", headers)
+        await third.begun.wait()
+
+        assert (refused.status, refused.json["reason"]) == (429, "TOO_MANY_AT_ONCE")
+        assert (refused.headers["retry-after"], refused.json["limit"]) == ("5", "2")
+        for each in (open_ones[1], third):
+            await each.leave()
+
+    async def test_a_stream_that_breaks_or_ends_makes_room(
+        self, call: Call, service: FakeHandler
+    ) -> None:
+        for number in range(9):
+            service.breaks = {"StreamJobs": ZeroDivisionError("x")} if number % 3 == 0 else {}
+            service.answers = {"StreamJobs": ZeroDivisionError("y")} if number % 3 == 1 else {}
+            assert (await call("GET", "/v1/jobs:stream")).status != 429
+            assert (await call("GET", "/v1/streams/x/export?until=c")).status != 429
 
 
 @pytest.mark.integration

@@ -136,6 +136,7 @@ class Environments:
         return {
             "HTTP__PORT": str(port),
             "HTTP__PUBLIC_BASE": f"http://{HOST}:{port}",
+            "HTTP__HOSTS": json.dumps([f"localhost:{port}"]),
             "HTTP__CORS_ORIGINS": json.dumps(topology.LOCAL_ORIGINS),
             "LOGIN__AUTHORIZE_URL": f"{self.issuer}/authorize",
             "LOGIN__TOKEN_URL": f"{self.issuer}/token",

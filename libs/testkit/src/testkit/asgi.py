@@ -32,11 +32,12 @@ Call: TypeAlias = Callable[..., Awaitable[Answered]]
 class FakeHandler:
     """Answers a method as the test says, else with nothing set; remembers what it was asked.
 
-    A stream is one message long, and `breaks` after it where the test says so.
+    A stream is one message long; after it, it `breaks` or `goes_on` where the test says so.
     """
 
     answers: dict[str, Message | Exception] = field(default_factory=dict)
     breaks: dict[str, Exception] = field(default_factory=dict)
+    goes_on: bool = False
     asked: list[tuple[str, Any, Mapping[str, str]]] = field(default_factory=list)
 
     async def unary(
@@ -51,6 +52,8 @@ class FakeHandler:
         yield self._answer(method)
         if method.name in self.breaks:
             raise self.breaks[method.name]
+        if self.goes_on:
+            await asyncio.Event().wait()
 
     def _answer(self, method: MethodDescriptor) -> Message:
         answer = self.answers.get(method.name) or GetMessageClass(method.output_type)()
@@ -60,17 +63,24 @@ class FakeHandler:
 
 
 async def request(
-    app: ASGIApp, verb: str, path: str, headers: Mapping[str, str], body: bytes = b""
+    app: ASGIApp,
+    verb: str,
+    path: str,
+    headers: Mapping[str, str],
+    body: bytes = b"",
+    *,
+    leaves: bool = False,
 ) -> Answered:
-    """One request, whole; the client stays until it is answered."""
-    arriving: list[dict[str, Any]] = [{"type": "http.request", "body": body, "more_body": False}]
+    """One request; the client stays until it is answered, or leaves in the middle of the body."""
+    arriving: list[dict[str, Any]] = [{"type": "http.request", "body": body, "more_body": leaves}]
     sent: list[Any] = []
     answered = asyncio.Event()
 
     async def receive() -> dict[str, Any]:
         if arriving:
             return arriving.pop(0)
-        await answered.wait()
+        if not leaves:
+            await answered.wait()
         return {"type": "http.disconnect"}
 
     async def send(message: Any) -> None:
@@ -82,6 +92,31 @@ async def request(
     start, *rest = sent
     found = {name.decode(): value.decode() for name, value in start["headers"]}
     return Answered(start["status"], found, b"".join(each.get("body", b"") for each in rest))
+
+
+class Reader:
+    """A client of a stream that never ends by itself: it has `begun`, until it leaves."""
+
+    def __init__(self, app: ASGIApp, path: str, headers: Mapping[str, str]) -> None:
+        self.begun = asyncio.Event()
+        self._leaving = asyncio.Event()
+        self._arriving = [{"type": "http.request", "body": b"", "more_body": False}]
+        call = app(_scope("GET", path, headers), self._receive, self._send)
+        self._answering = asyncio.ensure_future(call)
+
+    async def leave(self) -> None:
+        self._leaving.set()
+        await self._answering
+
+    async def _receive(self) -> dict[str, Any]:
+        if self._arriving:
+            return self._arriving.pop()
+        await self._leaving.wait()
+        return {"type": "http.disconnect"}
+
+    async def _send(self, message: Any) -> None:
+        if message.get("body"):
+            self.begun.set()
 
 
 def _scope(verb: str, path: str, headers: Mapping[str, str]) -> dict[str, Any]:

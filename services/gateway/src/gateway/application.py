@@ -9,9 +9,12 @@ from google.protobuf.descriptor import Descriptor, ServiceDescriptor
 from starlette.types import ASGIApp
 
 from gateway import asyncapi, docs, openapi, problems
+from gateway.door import Door
 from gateway.edge import Edge
+from gateway.identity import Doorkeeper
 from gateway.operations import mount_probes
 from gateway.problems import Problems
+from gateway.refusals import Refusals
 from gateway.settings import Settings
 from gateway.telemetry import Measured
 from kernel.ids import IdGenerator
@@ -52,18 +55,21 @@ def build(
     records: Iterable[Descriptor],
     probes: Probes,
     ids: IdGenerator,
+    keeper: Doorkeeper,
+    refusals: Refusals,
     *,
     traces: bool = False,
 ) -> ASGIApp:
     """Nobody writes a route by hand: all of /v1 comes from the descriptors."""
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, telemetry=OURS_ALONE)
     entries = problems.catalogue()
-    rendered = Problems(settings.http.public_base, entries)
+    rendered = Problems(settings.http.public_base, entries, refusals)
     problems.install(app, rendered)
-    mount(app, services, problem=rendered.of_stream)
+    mount(app, services, problem=rendered.of_stream, admit=keeper.admit)
     mount_probes(app, probes)
     contract = openapi.build(services, entries, settings.login)
     docs.mount(app, contract, asyncapi.build(records), entries, settings.login)
+    app.add_middleware(Door, keeper=keeper, problems=rendered, settings=settings.http)
     app.add_middleware(
         CORSMiddleware,
         allow_origins=settings.http.cors_origins,
@@ -75,7 +81,6 @@ def build(
     return Edge(
         Measured(app, traces=traces),
         ids=ids,
-        body_limit=settings.http.body_limit_bytes,
         https=settings.http.public_base.startswith("https:"),
         login=settings.login.token_url,
     )

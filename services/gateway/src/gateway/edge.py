@@ -1,11 +1,10 @@
-"""What every request passes first: correlation id, body limit, security headers."""
+"""What every answer has: a correlation id, and security headers."""
 
 import re
 from collections.abc import Mapping
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from kernel.errors import InvalidArgument
 from kernel.ids import IdGenerator
 
 CORRELATION = b"bayline-correlation-id"
@@ -17,21 +16,12 @@ DOCS_POLICY = (
 )
 
 
-class BodyTooLarge(InvalidArgument):
-    """More bytes than the gateway takes; refused before they are read where the length is said."""
-
-    status = 413
-
-
 class Edge:
-    """The outermost application. Raises nothing: a body too large is refused where it is read."""
+    """The outermost application. Refuses nothing."""
 
-    def __init__(
-        self, app: ASGIApp, *, ids: IdGenerator, body_limit: int, https: bool, login: str = ""
-    ) -> None:
+    def __init__(self, app: ASGIApp, *, ids: IdGenerator, https: bool, login: str = "") -> None:
         self._app = app
         self._ids = ids
-        self._limit = body_limit
         docs = DOCS_POLICY.format(login=login)
         self._headers = {
             name: _headers(policy, https) for name, policy in (("api", API_POLICY), ("docs", docs))
@@ -49,7 +39,7 @@ class Edge:
                 message["headers"] = [*message.get("headers", []), *extra]
             await send(message)
 
-        await self._app(scope, self._bounded(scope, receive), secured)
+        await self._app(scope, receive, secured)
 
     def _extra(self, scope: Scope) -> list[tuple[bytes, bytes]]:
         path = scope["path"]
@@ -57,27 +47,6 @@ class Edge:
         correlation = (CORRELATION, scope["bayline.correlation_id"].encode())
         private = [(b"cache-control", b"no-store")] if path.startswith("/v1") else []
         return [*found, correlation, *private]
-
-    def _bounded(self, scope: Scope, receive: Receive) -> Receive:
-        declared = dict(scope["headers"]).get(b"content-length", b"0")
-        read = 0
-
-        async def bounded() -> Message:
-            nonlocal read
-            if declared.isdigit() and int(declared) > self._limit:
-                raise self._too_large()
-            message = await receive()
-            read += len(message.get("body", b""))
-            if read > self._limit:
-                raise self._too_large()
-            return message
-
-        return bounded
-
-    def _too_large(self) -> BodyTooLarge:
-        return BodyTooLarge(
-            f"a body may have at most {self._limit} bytes", limit_bytes=str(self._limit)
-        )
 
 
 def _correlated(scope: Scope, ids: IdGenerator) -> Scope:

@@ -3,7 +3,8 @@
 import asyncio
 import resource
 
-from granian.constants import Interfaces
+from granian.constants import HTTPModes, Interfaces
+from granian.http import HTTP1Settings
 from granian.server.embed import Server
 from starlette.types import ASGIApp
 
@@ -12,6 +13,10 @@ from gateway.settings import Http
 DRAIN_SECONDS = 4.0
 CONNECTIONS = 4_096  # open at a time, live streams too: granian's own bound is 128, then it is deaf
 UNACCEPTED = 1_024
+HEADERS = HTTP1Settings(
+    header_read_timeout=30_000,  # from the end of the request before: a browser's idle connection, too
+    max_buffer_size=64 * 1024,
+)
 
 
 class HttpServer:
@@ -25,6 +30,8 @@ class HttpServer:
             interface=Interfaces.ASGINL,
             backlog=UNACCEPTED,
             backpressure=CONNECTIONS,
+            http=HTTPModes.http1,
+            http1_settings=HEADERS,
             websockets=False,
             log_enabled=False,
         )

@@ -1,16 +1,18 @@
-"""Who calls, and whether such a caller could ever do this: asked before any service is."""
+"""Who calls, and whether such a caller could ever do this: asked before anything is parsed."""
 
-from collections.abc import AsyncIterator
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 
 from google.protobuf.descriptor import MethodDescriptor
-from google.protobuf.message import Message
+from starlette.types import Scope
 
-from gateway.limits import Limiter
+from gateway.limits import AtOnce, Limiter
 from runtime.identity import Caller, TokenVerifier
 from runtime.policy import Policies, refusal
-from transcoding.handlers import Handler, Metadata
-from transcoding.streams import Told
+
+CALLER = "bayline.caller"
+"""Where a scope has who asks, once that is verified."""
 
 _caller: ContextVar[Caller] = ContextVar("caller")
 
@@ -24,36 +26,29 @@ def action_of(method: MethodDescriptor) -> str:
     return f"{method.containing_service.full_name}/{method.name}"
 
 
-class Guarded:
-    """A handler behind the door: token first, how often, then role.
-
-    Sites and assignees the service judges.
-    """
+class Doorkeeper:
+    """Token first, how often, then role and how many streams. Sites and assignees the service judges."""
 
     def __init__(
-        self, inner: Handler, verifier: TokenVerifier, limiter: Limiter, policies: Policies
+        self, verifier: TokenVerifier, limiter: Limiter, at_once: AtOnce, policies: Policies
     ) -> None:
-        self._inner = inner
-        self._limiter = limiter
         self._verifier = verifier
+        self._limiter = limiter
+        self._at_once = at_once
         self._policies = policies
 
-    async def unary(
-        self, method: MethodDescriptor, request: Message, metadata: Metadata
-    ) -> tuple[Message, Metadata]:
-        await self._admit(method, metadata)
-        return await self._inner.unary(method, request, metadata)
-
-    async def stream(
-        self, method: MethodDescriptor, request: Message, metadata: Metadata
-    ) -> AsyncIterator[Told]:
-        await self._admit(method, metadata)
-        async for message in self._inner.stream(method, request, metadata):
-            yield message
-
-    async def _admit(self, method: MethodDescriptor, metadata: Metadata) -> None:
-        found = await self._verifier.verify_header(dict(metadata).get("authorization", ""))
+    async def identify(self, authorization: bytes) -> Caller:
+        """Before the route is known."""
+        found = await self._verifier.verify_header(authorization.decode("latin-1"))
         await self._limiter.take(found)
+        return found
+
+    @contextmanager
+    def admit(self, method: MethodDescriptor, scope: Scope) -> Iterator[None]:
+        """Once the route is known, until the answer is out."""
+        found: Caller = scope[CALLER]
         if not self._policies.could(found, action_of(method)):
             raise refusal(action_of(method))
         _caller.set(found)
+        with self._at_once.taken(found, method) if method.server_streaming else nullcontext():
+            yield

@@ -1,11 +1,14 @@
-"""How often one caller may ask: counted together in Redis where there is one, else in this process."""
+"""How often one caller may ask, counted in Redis where there is one; and how many streams are open at once."""
 
 import math
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 import structlog
+from google.api.httpbody_pb2 import HttpBody
+from google.protobuf.descriptor import MethodDescriptor
 from limits import RateLimitItem, parse
 from limits.aio.storage import MemoryStorage, RedisStorage
 from limits.aio.strategies import RateLimiter, SlidingWindowCounterRateLimiter
@@ -18,12 +21,17 @@ from runtime.identity import Caller
 
 WITHOUT_REDIS_SECONDS = 5.0
 ANSWER_SECONDS = 0.1
+ENDS_SECONDS = 5  # when to look whether one has ended
 
 log = structlog.get_logger()
 
 
 class RateLimited(QuotaExhausted):
     pass
+
+
+class TooManyAtOnce(QuotaExhausted):
+    """So many streams or exports are open already; one must end first."""
 
 
 class Limiter:
@@ -74,6 +82,45 @@ class Limiter:
         except StorageError:
             return longest
         return min(longest, max(1, math.ceil(stats.reset_time - time.time())))
+
+
+class AtOnce:
+    """What each caller and each tenant has open in this gateway: streams, and exports."""
+
+    def __init__(self, settings: Limits) -> None:
+        self._most = {
+            "streams": (settings.streams_per_caller, settings.streams_per_tenant),
+            "exports": (settings.exports_per_caller, settings.exports_per_tenant),
+        }
+        self._open: Counter[tuple[str, ...]] = Counter()
+
+    @contextmanager
+    def taken(self, caller: Caller, method: MethodDescriptor) -> Iterator[None]:
+        """Held until the stream has ended, however it ends. Raises TooManyAtOnce."""
+        kind = "exports" if method.output_type is HttpBody.DESCRIPTOR else "streams"
+        by_caller, by_tenant = self._most[kind]
+        yours, tenants = (kind, caller.tenant, caller.subject), (kind, caller.tenant)
+        self._require_room(yours, by_caller, "by you")
+        self._require_room(tenants, by_tenant, "by your tenant")
+        self._open.update((yours, tenants))
+        try:
+            yield
+        finally:
+            self._release(yours)
+            self._release(tenants)
+
+    def _require_room(self, who: tuple[str, ...], most: int, by: str) -> None:
+        if self._open[who] >= most:
+            raise TooManyAtOnce(
+                f"{most} {who[0]} are open {by} already",
+                limit=str(most),
+                retry_after_seconds=str(ENDS_SECONDS),
+            )
+
+    def _release(self, who: tuple[str, ...]) -> None:
+        self._open[who] -= 1
+        if not self._open[who]:
+            del self._open[who]
 
 
 @asynccontextmanager

@@ -13,10 +13,11 @@ from bayline.vehicle.v1 import vehicle_pb2, vehicle_service_pb2
 from bayline.workshop.v1 import events_pb2, site_pb2, workshop_service_pb2
 from gateway import application, limits
 from gateway.http import HttpServer
-from gateway.identity import Guarded
+from gateway.identity import Doorkeeper
 from gateway.live.hub import Hub
 from gateway.live.source import Source
 from gateway.live.streams import Streams
+from gateway.refusals import Refusals
 from gateway.settings import Settings
 from gateway.telemetry import Traced
 from runtime.policy import Policies
@@ -63,19 +64,21 @@ async def main(settings: Settings, service: Service) -> None:
     }
     handlers[OWN] = streams
     limiter = await service.enter(limits.limiter(settings.limits))
+    at_once = limits.AtOnce(settings.limits)
+    refusals = Refusals()
     app = application.build(
         settings,
-        {
-            each: Guarded(handler, service.verifier, limiter, policies)
-            for each, handler in handlers.items()
-        },
+        handlers,
         chain.from_iterable(RECORDS.values()),
         service.probes,
         service.ids,
+        Doorkeeper(service.verifier, limiter, at_once, policies),
+        refusals,
         traces=service.traces,
     )
     service.ready("live-tail", hub.check)
     service.run(hub)
+    service.run(refusals)
     service.run(HttpServer(app, settings.http))
 
 

@@ -1,7 +1,6 @@
-"""Health and metrics on the public port, as the platform's probes expect them."""
+"""Health on the public port, as the platform's probes expect it."""
 
 from fastapi import FastAPI, Request, Response
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.responses import JSONResponse
 
 from runtime.admin import Probes
@@ -18,9 +17,5 @@ def mount_probes(app: FastAPI, probes: Probes) -> None:
         body = {"ready": not failing, "failing": failing, "degraded": await probes.degraded()}
         return JSONResponse(body, 503 if failing else 200)
 
-    async def metrics(_: Request) -> Response:
-        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
-
     app.add_route("/livez", livez)
     app.add_route("/readyz", readyz)
-    app.add_route("/metrics", metrics)

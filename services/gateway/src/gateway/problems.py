@@ -15,6 +15,7 @@ from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
 from gateway.edge import CORRELATION
+from gateway.refusals import Refusals
 from kernel.errors import (
     AlreadyExists,
     Conflict,
@@ -33,6 +34,8 @@ from transcoding.headers import Headers
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = "1"
+UNREAD = {"BODY_INCOMPLETE", "BODY_TOO_LARGE", "BODY_TOO_SLOW"}
+"""After these a body may still be coming, which nobody reads: the connection ends."""
 STALE = "STALE_VERSION"
 PATH = "/:@!$&'()*+,;="  # what stands in a path as it is (RFC 3986, 3.3)
 
@@ -75,9 +78,10 @@ def catalogue() -> Mapping[str, Entry]:
 class Problems:
     """Renders refusals. `base` is the public start of every problem type."""
 
-    def __init__(self, base: str, entries: Mapping[str, Entry]) -> None:
+    def __init__(self, base: str, entries: Mapping[str, Entry], refusals: Refusals) -> None:
         self._base = base.rstrip("/")
         self._entries = entries
+        self._refusals = refusals
 
     def body(self, problem: Problem, *, correlation_id: str, instance: str = "") -> dict[str, Any]:
         """`status` is what the catalogue says, else what the kind says; a bug says nothing else."""
@@ -112,6 +116,10 @@ class Problems:
             body["status"] = 412
         wait = problem.facts.get("retry_after_seconds", RETRY_AFTER_SECONDS)
         headers = {"retry-after": wait} if body["status"] in (429, 503) else {}
+        if body["status"] in (401, 403):
+            self._refusals.record(request.scope, body["status"], body["reason"])
+        if problem.reason in UNREAD:
+            headers["connection"] = "close"
         if body["status"] == 401:
             headers["www-authenticate"] = (
                 f'Bearer error="invalid_token", error_description="{body["reason"]}"'

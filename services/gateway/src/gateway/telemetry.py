@@ -21,6 +21,7 @@ from transcoding.handlers import Handler, Metadata
 from transcoding.streams import Told
 
 METHODS = {"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"}
+LEFT = 499  # the client went before it was answered
 UNTRACED: AbstractContextManager[None] = nullcontext()
 
 _TRACER = trace.get_tracer("bayline.gateway")
@@ -49,7 +50,7 @@ class Measured:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        began, status, answered = time.perf_counter(), 500, False
+        began, status, answered = time.perf_counter(), LEFT, False
 
         async def noted(message: Message) -> None:
             nonlocal status, answered
@@ -62,6 +63,7 @@ class Measured:
                 await self._app(scope, receive, noted)
             except Exception:
                 if not answered:
+                    status = 500
                     raise
                 # Starlette raises a bug again after its problem was logged and sent.
             finally:
