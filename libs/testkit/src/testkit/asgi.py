@@ -126,6 +126,7 @@ def _scope(verb: str, path: str, headers: Mapping[str, str]) -> dict[str, Any]:
         "asgi": {"version": "3.0"},
         "http_version": "1.1",
         "scheme": "http",
+        "client": ("203.0.113.7", 41_300),
         "method": verb,
         "path": target,
         "raw_path": target.encode(),
