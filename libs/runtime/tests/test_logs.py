@@ -1,5 +1,6 @@
 import json
 import logging
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -10,6 +11,7 @@ from runtime.settings import Telemetry
 from testkit.tokens import Issuer
 
 VIN = "1HGBH41JXMN109186"
+MAILBOX = re.compile(r"[\w.+-]{2}")
 
 
 @pytest.fixture(autouse=True)
@@ -89,3 +91,44 @@ def test_columns_are_for_people(capsys: pytest.CaptureFixture[str]) -> None:
     assert "relay_stopped" in written
     assert "ValueError" in written
     assert VIN not in written
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("eyJhbGciOi.eyJzdWIi.c2ln", "[redacted]"),
+        ("\\neyJhbGciOi.eyJzdWIi.c2ln.", "\\n[redacted]."),
+        ("key_eyJeyJ.a.", "key_[redacted]"),
+        ("eyJ is how a token begins, eyJa.b", "eyJ is how a token begins, eyJa.b"),
+        ("eyJohn.doe@example.test", "[redacted]"),
+        ("to x.y+z@example.test, eyJa", "to [redacted], eyJa"),
+        ("a@b@example.test", "a@[redacted]"),
+        ("http://ada:secret@host http://ada@host", "http://[redacted]@host http://ada@host"),
+        (f"vin={VIN};{VIN.lower()}", f"vin=[redacted];{VIN.lower()}"),
+        ("ABCDEFGHJKLMNPRST", "ABCDEFGHJKLMNPRST"),
+    ],
+)
+def test_a_secret_is_found_wherever_it_stands_and_nothing_else(before: str, after: str) -> None:
+    assert logs.redacted("cause", before) == after
+
+
+RUNS = ("a" * 100, "eyJ" * 100, "a.b-" * 100, "a@" * 100, "://a:" * 100, "A" * 100, "eyJa." * 100)
+
+
+@pytest.mark.parametrize("pattern", [logs.TOKEN, logs.PRIVATE_VALUES])
+def test_no_pattern_goes_back_over_what_it_has_read(pattern: re.Pattern[str]) -> None:
+    """Every unbounded repeat is possessive."""
+    others = re.sub(r"\[[^]]*\]|[*+?]\+", "", pattern.pattern)
+
+    assert "*" not in others
+    assert "+" not in others
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_a_run_of_characters_is_read_from_its_beginning_only(run: str) -> None:
+    """Where it is no e-mail address from its beginning, no later character begins one either."""
+    within = [at for at in range(1, len(run)) if MAILBOX.match(run[at - 1] + run[at])]
+
+    begun = [at for at in within if logs.PRIVATE_VALUES.match(run + "@example.test", at)]
+
+    assert begun == []

@@ -19,11 +19,13 @@ PRIVATE_KEYS = re.compile(
     r"|e?_?mail|phone|vin|plate|driver(_name)?|address|location",
     re.IGNORECASE,
 )
+# Every repeat is possessive and takes the whole of a run of characters, so that a run is read once,
+# not once from each of its characters: whoever writes a header decides how long it is.
+TOKEN = re.compile(r"eyJ[\w-]++(\.[\w-]++\.[\w-]*+)?+")  # a JWT where there are dots
 PRIVATE_VALUES = re.compile(
-    r"eyJ[\w-]+\.[\w-]+\.[\w-]*"  # a JWT
-    r"|(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"  # user and password in an address
-    r"|\b(?=[A-HJ-NPR-Z]*\d)[A-HJ-NPR-Z0-9]{17}\b"  # a VIN
-    r"|[\w.+-]+@[\w-]+\.[\w.-]+"  # an e-mail address
+    r"(?<=://)[^/\s:@]++:[^/\s@]++(?=@)"  # user and password in an address
+    r"|\b(?=[A-HJ-NPR-Z]*+\d)[A-HJ-NPR-Z0-9]{17}\b"  # a VIN
+    r"|(?<![\w.+-])[\w.+-]++@[\w-]++\.[\w.-]++"  # an e-mail address
 )
 
 
@@ -98,9 +100,13 @@ def redacted(key: str, value: object) -> object:
     if PRIVATE_KEYS.fullmatch(key) and value:
         return REDACTED
     if isinstance(value, str):
-        return PRIVATE_VALUES.sub(REDACTED, value)
+        return PRIVATE_VALUES.sub(REDACTED, TOKEN.sub(_without_token, value))
     if isinstance(value, Mapping):
         return {name: redacted(str(name), item) for name, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [redacted(key, item) for item in value]
     return value
+
+
+def _without_token(found: re.Match[str]) -> str:
+    return REDACTED if found[1] else found[0]
