@@ -1,6 +1,8 @@
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from types import ModuleType
 from typing import Any, TypeAlias
+from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
 from google.protobuf.duration_pb2 import Duration
@@ -129,7 +131,7 @@ WRONG: dict[str, tuple[Change, Violation]] = {
     ),
     "a time in no calendar": (
         lambda it: setattr(it.occurred_at, "seconds", 10**15),
-        Violation("/occurredAt", "is out of range"),
+        Violation("/occurredAt", "is not in the years 2 to 9998"),
     ),
 }
 
@@ -172,3 +174,27 @@ def test_an_answer_names_as_many_fields_as_fit(request_: Message, pb: ModuleType
 
     assert raised.value.message == "501 fields are wrong in the request"
     assert len(raised.value.violations) == MOST_TOLD
+
+
+FIRST, LAST = datetime(2, 1, 1, tzinfo=UTC), datetime(9998, 12, 31, 23, 59, 59, tzinfo=UTC)
+SECOND = timedelta(seconds=1)
+
+
+@pytest.mark.parametrize(
+    ("moment", "is_let_in"),
+    [(FIRST, True), (FIRST - SECOND, False), (LAST, True), (LAST + SECOND, False)],
+)
+def test_moments_end_a_year_before_the_calendar_does(
+    request_: Message, moment: datetime, is_let_in: bool
+) -> None:
+    request_.occurred_at.FromDatetime(moment)
+
+    assert (violations(request_) == []) == is_let_in
+
+
+def test_a_moment_that_is_let_in_has_a_date_in_every_zone() -> None:
+    zones = [ZoneInfo(name) for name in available_timezones()]
+
+    dates = {at.astimezone(zone) for at in (FIRST, LAST) for zone in zones}
+
+    assert dates == {FIRST, LAST}

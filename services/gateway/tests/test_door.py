@@ -14,6 +14,7 @@ from devstack.ports import HOST
 from gateway.settings import Limits, Settings
 from testkit.asgi import Call, FakeHandler, request
 from testkit.tokens import Issuer
+from testkit.topics import eventually
 
 JOBS = "POST /v1/jobs HTTP/1.1"
 LARGE = 5_000
@@ -305,6 +306,33 @@ async def test_a_stream_lives_longer_than_a_body_may_take(
         await later
 
         assert not reader.at_eof()
+
+
+class TestOneStream:
+    @pytest.fixture
+    def settings(self, settings: Settings) -> Settings:
+        return settings.model_copy(update={"limits": Limits(streams_per_caller=1)})
+
+    async def test_a_connection_that_is_cut_makes_room_for_the_next_stream(
+        self, served: int, issuer: Issuer, service: FakeHandler
+    ) -> None:
+        service.goes_on = True
+        stream = lines("GET /v1/jobs:stream HTTP/1.1", bearer(issuer.token()))
+
+        async with connected(served) as (reader, writer):
+            writer.write(stream)
+            await reader.readuntil(b"data: ")
+            refused = await asked(served, stream)
+            writer.transport.abort()
+        await eventually(lambda: _begins(served, stream))
+
+        assert (refused.status, refused.headers["retry-after"]) == (429, "5")
+
+
+async def _begins(port: int, stream: bytes) -> bool:
+    async with connected(port) as (reader, writer):
+        writer.write(stream)
+        return await reader.readline() == b"HTTP/1.1 200 OK\r\n"
 
 
 async def test_headers_without_end_are_not_collected(served: int) -> None:

@@ -1,8 +1,9 @@
 """Live and replayed streams: whatever stops, a reader that comes back misses nothing."""
 
+import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from random import Random
 from typing import Any, cast
@@ -11,6 +12,7 @@ import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import given
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from bayline.event.v1.event_log_service_pb2 import Heads, StoredEvent
 from bayline.event.v1.metadata_pb2 import Metadata, Sensitive
@@ -22,13 +24,18 @@ from gateway.live.hub import Hub, LiveStreamBehind, LiveTailUnavailable
 from gateway.live.source import Source
 from gateway.live.streams import JOBS, Streams
 from kernel.clock import SystemClock
-from messaging.envelope import Envelope
+from messaging.envelope import Envelope, headers_of
+from messaging.kafka import producer
 from runtime.identity import Caller, TokenExpired
 from runtime.policy import Policies
 from runtime.positions import CursorUnreadable, Seals
 from runtime.settings import Kafka
+from testkit.servers import KafkaServer
+from testkit.topics import eventually, publish, topics
 from transcoding.streams import Shared, Told
 
+TENANTS = "bayline.workshop.v1.TenantEvent"
+EVENT_ID = "00000000-0000-7000-8000-00000000000{}"
 SHARDS = 64
 SEALS = Seals([bytes(range(32))])
 MONDAY = datetime(2026, 11, 23, 8, tzinfo=UTC)
@@ -254,6 +261,75 @@ async def test_when_the_topic_has_a_hole_readers_resume_from_the_store() -> None
         hub._pass_on(an_event(1, 3))
         with pytest.raises(LiveTailUnavailable):
             await watcher.next(0)
+
+
+def _unlike_ours(good: Envelope) -> Mapping[str, tuple[bytes | None, list[tuple[str, bytes]]]]:
+    """Value and headers of records in the partition of a good one."""
+    ours = headers_of(good)
+
+    def but(name: str, text: bytes) -> list[tuple[str, bytes]]:
+        return [(each, text if each == name else value) for each, value in ours]
+
+    return {
+        "junk": (b"junk", []),
+        "no value": (None, ours),
+        "no shard there is": (good.data, but("ce_shard", b"%d" % (good.shard + 16 * 99))),
+        "another partition's": (good.data, but("ce_shard", b"%d" % (good.shard + 1))),
+        "a version beyond numbers": (good.data, but("ce_streamver", b"9" * 40)),
+        "a position beyond numbers": (good.data, but("ce_pos", b"9" * 40)),
+        "a time in no zone": (good.data, but("ce_recordedat", b"2026-11-23T08:00:00")),
+        "no metadata": (good.data, but("bayline-meta", b"\xff")),
+        "no event": (b"\xff", ours),
+        "no text": (good.data, but("ce_tenant", b"\xff")),
+    }
+
+
+@pytest.mark.integration
+async def test_records_that_cannot_be_read_stop_nobody_from_seeing_the_next(
+    kafka_server: KafkaServer,
+) -> None:
+    first, second = (
+        replace(
+            an_event(3, pos),
+            topic=TENANTS,
+            data=b"",
+            event_id=EVENT_ID.format(pos),
+            previous_hash=bytes(32),
+        )
+        for pos in (1, 2)
+    )
+    unlike_ours = _unlike_ours(second)
+    hub = Hub(kafka_server, [TENANTS])
+    async with topics(kafka_server, TENANTS):
+        reading = asyncio.create_task(hub.run())
+        await eventually(hub._ready.is_set)
+        with capture_logs() as told:
+            async with hub.watching(TENANTS, "acme") as watcher:
+                await publish(kafka_server, [first])
+                await _send(kafka_server, second.partition, unlike_ours.values())
+                await publish(kafka_server, [second])
+                seen = [await watcher.next(10) for _ in range(2)]
+        await hub.stop()
+        await reading
+
+    malformed = [each for each in told if each["event"] == "live_record_malformed"]
+    assert [each and each.event.event_id for each in seen] == [first.event_id, second.event_id]
+    assert [each["offset"] for each in malformed] == list(range(1, len(unlike_ours) + 1))
+    assert {(each["topic"], each["partition"]) for each in malformed} == {(TENANTS, 3)}
+    assert {each["log_level"] for each in malformed} == {"error"}
+    assert "junk" not in str(malformed)
+
+
+async def _send(
+    kafka: KafkaServer,
+    partition: int,
+    records: Iterable[tuple[bytes | None, list[tuple[str, bytes]]]],
+) -> None:
+    async with producer(kafka) as sending:
+        for value, headers in records:
+            await sending.send_and_wait(
+                TENANTS, value, key=b"k", headers=headers, partition=partition
+            )
 
 
 async def test_nobody_watches_before_the_tail_is_connected() -> None:

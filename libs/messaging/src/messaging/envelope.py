@@ -14,6 +14,7 @@ from bayline.event.v1.metadata_pb2 import Metadata
 
 PARTITIONS = 16
 SHARDS = 64
+POSITIONS = 2**63
 
 Headers = Sequence[tuple[str, bytes]]
 
@@ -192,6 +193,8 @@ def envelope_of(record: Record) -> Envelope:
         envelope = _read(record.topic, record.headers, record.value)
     except (KeyError, ValueError, TypeError) as error:
         raise Undecodable(f"not one of our records: {error!r}") from error
+    if not (0 <= envelope.shard < SHARDS and 0 < envelope.pos < POSITIONS):
+        raise Undecodable(f"there is no shard {envelope.shard} with position {envelope.pos}")
     if envelope.partition != record.partition:
         raise Undecodable(f"shard {envelope.shard} does not belong to this partition")
     return envelope
@@ -217,8 +220,8 @@ def _read(topic: str, came: Headers, value: bytes | None) -> Envelope:
         version=int(text("ce_streamver")),
         event_id=_uuid(text("ce_id")),
         type=text("ce_type"),
-        occurred_at=datetime.fromisoformat(text("ce_time")),
-        recorded_at=datetime.fromisoformat(text("ce_recordedat")),
+        occurred_at=_moment(text("ce_time")),
+        recorded_at=_moment(text("ce_recordedat")),
         data=value,
         meta=headers["bayline-meta"],
         previous_hash=bytes.fromhex(text("ce_prevhash")),
@@ -237,6 +240,13 @@ def _uuid(text: str) -> str:
     if not UUID_TEXT.fullmatch(text):
         raise ValueError(f"{text} is no UUID")
     return text
+
+
+def _moment(text: str) -> datetime:
+    found = datetime.fromisoformat(text)
+    if found.tzinfo is None:
+        raise ValueError(f"{text} is in no zone")
+    return found
 
 
 def _uuid_bytes(text: str) -> bytes:

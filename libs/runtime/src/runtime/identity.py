@@ -275,15 +275,20 @@ def _text(claims: Mapping[str, Any], path: str) -> str:
     value = _claim(claims, path)
     if value is None:
         return ""
-    if not isinstance(value, str):
+    if not _is_text(value):
         raise TokenInvalid(f"the token's {path} is not a text")
-    return value
+    return str(value)
 
 
 def _texts(claims: Mapping[str, Any], path: str) -> frozenset[str]:
     value = _claim(claims, path)
     if value is None:
         return frozenset()
-    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+    if not isinstance(value, list) or not all(map(_is_text, value)):
         raise TokenInvalid(f"the token's {path} is not a list of texts")
     return frozenset(value)
+
+
+def _is_text(value: object) -> bool:
+    """Without U+0000, line breaks and halves of characters, which no store or header can hold."""
+    return isinstance(value, str) and value.isprintable()

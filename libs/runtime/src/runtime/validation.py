@@ -29,8 +29,12 @@ NUMBERS = frozenset(
 
 
 LARGEST_SECONDS = {
-    "google.protobuf.Timestamp": (-62_135_596_800, 253_402_300_799),  # the years 1 to 9999
+    "google.protobuf.Timestamp": (-62_104_060_800, 253_370_764_799),
     "google.protobuf.Duration": (-315_576_000_000, 315_576_000_000),
+}
+BOUNDS = {
+    "google.protobuf.Timestamp": "is not in the years 2 to 9998",  # in any zone it has a date
+    "google.protobuf.Duration": "is out of range",
 }
 MOST_TOLD = 40  # violations in one answer: a client's gRPC takes 8 KiB of metadata
 
@@ -139,7 +143,7 @@ def _moment(name: str) -> FieldCheck:
 
     def check_moment(message: Any, pointer: str) -> Iterator[Violation]:
         if not (least <= message.seconds <= greatest and abs(message.nanos) < 1_000_000_000):
-            yield Violation(pointer, "is out of range")
+            yield Violation(pointer, BOUNDS[name])
 
     return check_moment
 

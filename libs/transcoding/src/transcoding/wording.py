@@ -16,8 +16,10 @@ if somebody else was faster. A GET with `If-None-Match` answers 304 while nothin
 **Read your own writes.** Lists and histories follow the log within milliseconds. Send the
 `Bayline-Position` of a command's answer as `Bayline-After`, and a read waits until it has seen it.
 
-**JSON** is protobuf JSON: lowerCamelCase names, 64-bit integers as strings, times in RFC 3339,
-durations as seconds (`"5400s"`), enums by name. An unknown field or parameter is an error that names it.
+**JSON** is protobuf JSON: lowerCamelCase names, 64-bit integers as strings, times in RFC 3339 (of the
+years 2 to 9998), durations as seconds (`"5400s"`), enums by name. An unknown field or parameter is an
+error that names it, and so is a name that stands twice in an object. Bodies are sent whole within 30 s,
+not compressed, and have a mebibyte at most; a query has a hundred parameters at most.
 Fields without a value are answered with their default; optional ones are left out.
 
 **Problems** are `application/problem+json` (RFC 9457). Switch on `type` or `reason`, never on text;

@@ -39,6 +39,12 @@ _DELAY = _METER.create_histogram(
     explicit_bucket_boundaries_advisory=(0.005, 0.01, 0.02, 0.04, 0.06, 0.1, 0.2, 0.5, 1, 5, 30),
 )
 
+_MALFORMED = _METER.create_counter(
+    "bayline.live.malformed",
+    unit="{record}",
+    description="records of a topic that the live tail could not read and left out",
+)
+
 
 class Measured:
     """Records each request by its route, so that ids and what people type never become labels."""
@@ -166,6 +172,10 @@ class Traced:
 
 def _carrying(metadata: Metadata, span: Span) -> Metadata:
     return list((dict(metadata) | {"traceparent": traceparent_of(span)}).items())
+
+
+def malformed(topic: str, records: int = 1) -> None:
+    _MALFORMED.add(records, {"bayline.log": topic})
 
 
 @contextmanager

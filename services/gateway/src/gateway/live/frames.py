@@ -52,9 +52,13 @@ def frame(event: StoredEvent, cursor: str) -> StreamFrame:
     return found
 
 
+def record_of(log: str, data: bytes) -> Message:
+    return GetMessageClass(Default().FindMessageTypeByName(log)).FromString(data)
+
+
 def payload(log: str, data: bytes) -> dict[str, Any]:
     """The message of the event's case, as protobuf JSON."""
-    record = GetMessageClass(Default().FindMessageTypeByName(log)).FromString(data)
+    record = record_of(log, data)
     case = record.WhichOneof("event")
     if case is None:
         return {}

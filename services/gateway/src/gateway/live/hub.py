@@ -4,12 +4,14 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from bayline.event.v1.event_log_service_pb2 import StoredEvent
 from bayline.event.v1.metadata_pb2 import Metadata
+from gateway import telemetry
 from gateway.live import frames
 from kernel.backoff import Backoff
 from kernel.errors import Unavailable
@@ -99,6 +101,8 @@ class Hub:
         self._passed = {topic: [0] * SHARDS for topic in topics}
         self._ready = asyncio.Event()
         self._stopping = asyncio.Event()
+        for topic in topics:
+            telemetry.malformed(topic, 0)  # so that the first one is seen as a rise
 
     @asynccontextmanager
     async def watching(self, topic: str, tenant: str) -> AsyncIterator[Watcher]:
@@ -177,20 +181,34 @@ class Hub:
     def _spread(self, batches: dict[TopicPartition, list[object]]) -> None:
         for partition, records in batches.items():
             for record in records:
-                self._pass_on(envelope_of(record))  # type: ignore[arg-type]  # aiokafka has no types
-                self._offsets[partition] = record.offset + 1  # type: ignore[attr-defined]
+                self._take(partition, record)
+                self._offsets[partition] = record.offset + 1  # type: ignore[attr-defined]  # aiokafka has no types
+
+    def _take(self, partition: TopicPartition, record: Any) -> None:
+        """What cannot be read is not passed on: who misses an event there resumes from the store."""
+        try:
+            self._pass_on(envelope_of(record))
+        except Exception as error:  # noqa: BLE001 -- whatever is wrong with one record, others wait behind it
+            telemetry.malformed(partition.topic)
+            log.error(  # noqa: TRY400 -- a traceback may quote the record
+                "live_record_malformed",
+                topic=partition.topic,
+                partition=partition.partition,
+                offset=record.offset,
+                error=type(error).__name__,
+            )
 
     def _pass_on(self, envelope: Envelope) -> None:
         passed = self._passed[envelope.topic]
         last = passed[envelope.shard]
         if envelope.pos <= last:
             return
+        watchers = [each for each in self._watchers if each.wants(envelope)]
+        happened = _happened(envelope, passed) if watchers else None
         passed[envelope.shard] = envelope.pos
         if last and envelope.pos > last + 1:
             self._end_all(envelope.topic)
-        watchers = [each for each in self._watchers if each.wants(envelope)]
-        if watchers:
-            happened = _happened(envelope, passed)
+        if happened is not None:
             for watcher in watchers:
                 watcher.offer(happened)
 
@@ -203,5 +221,9 @@ class Hub:
 
 
 def _happened(envelope: Envelope, passed: Sequence[int]) -> Happened:
+    """Raises where any part of the event cannot be read, before a watcher has to."""
     site = Metadata.FromString(envelope.meta).site
-    return Happened(envelope, frames.of_envelope(envelope), site, tuple(passed))
+    frames.record_of(envelope.topic, envelope.data)
+    ahead = list(passed)
+    ahead[envelope.shard] = envelope.pos
+    return Happened(envelope, frames.of_envelope(envelope), site, tuple(ahead))
