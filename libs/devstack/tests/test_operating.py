@@ -193,7 +193,7 @@ def _store(stack: Stack, written: WrittenLog) -> None:
         store.execute(HEAD, (JOBS, rows[-1].shard, rows[-1].pos, rows[-1].hash))
 
 
-def _change(stack: Stack, statement: str, event_id: UUID) -> None:
+def _change(stack: Stack, statement: str, event_id: str) -> None:
     """As somebody may who owns the server."""
     with _workshop(stack) as store:
         store.execute("SET session_replication_role = replica")

@@ -1,4 +1,4 @@
-"""One line per fact, as JSON or in columns; what is personal or secret does not get through."""
+"""One line per fact, as JSON or in columns, repeated ones counted; what is personal or secret does not get through."""
 
 import logging
 import re
@@ -11,6 +11,7 @@ import structlog
 from structlog.typing import EventDict, WrappedLogger
 
 from runtime import context
+from runtime.repeats import Sparing, add_count
 from runtime.settings import Telemetry
 
 REDACTED = "[redacted]"
@@ -51,11 +52,12 @@ def configure(settings: Telemetry, service: str) -> None:
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stdout)
+    handler = Sparing(sys.stdout)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
             processors=[
+                add_count,
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 _renderer(settings),
             ],
