@@ -3,6 +3,8 @@
 import sys
 from dataclasses import asdict
 from datetime import timedelta
+from signal import SIGINT, SIGTERM, signal
+from threading import Event
 from typing import Annotated, NoReturn
 
 import typer
@@ -25,6 +27,8 @@ from devstack import (
 from devstack.failure import StackFailure
 from devstack.log_files import follow, merged
 from devstack.stack import Stack
+from devstack.supervisor import Supervisor
+from devstack.systemd import unit
 from devstack.tokens import EVERY_SITE, ROLES, Person, Signer
 from devstack.topology import AUDIENCE
 from kernel.clock import SystemClock
@@ -55,6 +59,25 @@ def down() -> None:
         ran = Stack.here().down(show.step)
     if not ran:
         show.line("Nothing runs.")
+
+
+@app.command()
+def supervise(
+    systemd: Annotated[bool, typer.Option(help="Print a unit for systemd that does it.")] = False,
+) -> None:
+    """Start the stack and keep it: in the foreground, until SIGTERM or Ctrl-C stops all of it.
+
+    What ends is started again, after a pause that grows to a minute. What was stopped by a signal
+    is continued after a minute; a service that does not answer for so long is started again. Logs
+    are rotated. Each thing is said once.
+    """
+    stack, told_to_end = Stack.here(), Event()
+    if systemd:
+        show.line(unit(stack.parts), plain=True)
+        return
+    for number in (SIGTERM, SIGINT):
+        signal(number, lambda *_: told_to_end.set())
+    Supervisor(stack, show.dated).run(told_to_end)
 
 
 @app.command()

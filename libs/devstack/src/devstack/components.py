@@ -53,6 +53,9 @@ class Parts:
     def log(self, name: str) -> Path:
         return self.home / "log" / f"{name}.log"
 
+    def logs(self) -> Iterable[Path]:
+        return (self.home / "log").glob("*.log")
+
     def folders(self) -> tuple[Path, ...]:
         """Where data is written: PostgreSQL's may lie elsewhere."""
         return self.home, folder_of(self.home)

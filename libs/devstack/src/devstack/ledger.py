@@ -13,6 +13,22 @@ from devstack.failure import StackFailure
 from devstack.processes import Running
 
 
+class Busy(StackFailure):
+    """Somebody else is at it."""
+
+
+@contextmanager
+def locked(file: Path, taken: Busy) -> Iterator[None]:
+    """As long as this process lives, at most."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise taken from error
+        yield
+
+
 @dataclass(frozen=True, slots=True)
 class Ledger:
     file: Path
@@ -42,15 +58,11 @@ class Ledger:
     @contextmanager
     def held(self) -> Iterator[None]:
         """One command at a time: two that start the same stack would start everything twice."""
-        self.file.parent.mkdir(parents=True, exist_ok=True)
-        with self.file.with_suffix(".lock").open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise StackFailure(
-                    "another bayline command is starting or stopping this stack",
-                    hint="wait until it has ended",
-                ) from error
+        busy = Busy(
+            "another bayline command is starting or stopping this stack",
+            hint="wait until it has ended",
+        )
+        with locked(self.file.with_suffix(".lock"), busy):
             yield
 
     def _write(self, known: dict[str, Running]) -> None:

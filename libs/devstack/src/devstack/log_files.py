@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from devstack.failure import last_lines
+from devstack.rotation import earlier
 
 POLL_SECONDS = 0.2
 
@@ -12,9 +13,14 @@ POLL_SECONDS = 0.2
 def merged(files: Mapping[str, Path], lines: int) -> Iterator[tuple[str, str]]:
     """(name, line) of the last lines of each, one file after the other."""
     for name, file in files.items():
-        if file.exists():
-            for line in last_lines(file, lines):
-                yield name, line
+        for line in _last_lines(file, lines):
+            yield name, line
+
+
+def _last_lines(file: Path, count: int) -> list[str]:
+    """Of one that was just begun anew, also the end of what went before."""
+    found = last_lines(file, count)
+    return [*last_lines(earlier(file), count - len(found)), *found]
 
 
 def follow(files: Mapping[str, Path]) -> Iterator[tuple[str, str]]:
@@ -33,12 +39,20 @@ def _growing(files: Mapping[str, Path], offsets: dict[str, int]) -> Iterator[tup
 
 
 def _new(file: Path, offset: int) -> tuple[str, int]:
-    """What stands after `offset`, up to the last whole line."""
+    """What stands after `offset`, up to the last whole line; first the rest of one that was rotated."""
     if not file.exists():
         return "", 0
-    with file.open("rb") as stream:
-        stream.seek(offset if file.stat().st_size >= offset else 0)
-        start = stream.tell()
-        data = stream.read()
+    if file.stat().st_size < offset:
+        rest, (begun, end) = _after(earlier(file), offset), _new(file, 0)
+        return rest.decode(errors="replace") + begun, end
+    data = _after(file, offset)
     whole = data[: data.rfind(b"\n") + 1]
-    return whole.decode(errors="replace"), start + len(whole)
+    return whole.decode(errors="replace"), offset + len(whole)
+
+
+def _after(file: Path, offset: int) -> bytes:
+    if not file.exists():
+        return b""
+    with file.open("rb") as stream:
+        stream.seek(offset)
+        return stream.read()

@@ -16,6 +16,7 @@ from devstack.failure import StackFailure
 from devstack.health import Wrong
 from devstack.stack import State
 from devstack.topology import GATEWAY
+from kernel.clock import SystemClock
 
 console = Console()
 errors = Console(stderr=True)
@@ -51,6 +52,11 @@ def working(text: str) -> AbstractContextManager[object]:
 
 def step(name: str, text: str) -> None:
     line(f"[bold]{name:<11}[/] {escape(text)}")
+
+
+def dated(name: str, text: str) -> None:
+    """As `step`, for somebody who reads it hours later."""
+    line(f"{SystemClock().now():%Y-%m-%dT%H:%M:%SZ} [bold]{name:<11}[/] {escape(text)}")
 
 
 def silence(name: str, text: str) -> None:

@@ -15,11 +15,12 @@ from devstack.disk import said_if_full
 from devstack.endings import ending
 from devstack.environments import Environments
 from devstack.failure import StackFailure
-from devstack.ledger import Ledger
+from devstack.ledger import Busy, Ledger
 from devstack.places import Places
 from devstack.ports import holder, is_free
 from devstack.postgres import folder_of
 from devstack.processes import Running, end_of, spawn, stop, wait_until_ready
+from devstack.rotation import rotate
 from devstack.secrets import Secrets
 
 MOST_OFFSET = 24_000  # below the ports that the system gives to connections
@@ -71,10 +72,11 @@ class Stack:
 
     def up(self, say: Say, *, fresh: bool = False) -> bool:
         """Starts what does not run, in order. False when everything ran already."""
-        with self.ledger.held():
+        with said_if_full(self.parts.home), self.ledger.held():
             if fresh:
                 self._start_afresh(say)
             _check_free(self._not_running())
+            rotate(self.parts.logs())
             started = [self._up_phase(phase, say) for phase in self.parts.phases()]
         return any(started)
 
@@ -158,6 +160,15 @@ class Stack:
             stop(running)
             raise
         return running
+
+    def start_again(self, component: Component, ended: Running | None) -> Running:
+        """Without waiting; not if another command has done something about it since it was seen."""
+        with self.ledger.held():
+            known = self.ledger.read().get(component.name)
+            if (known and known.pid) != (ended and ended.pid):
+                raise Busy(f"another bayline command is at {component.name}")
+            _check_free([component])
+            return self.launch(component)
 
     def _see_ready(self, component: Component, running: Running, say: Say) -> None:
         try:
