@@ -13,7 +13,7 @@ from google.protobuf.descriptor import ServiceDescriptor
 from bayline.audit.v1 import audit_service_pb2
 from bayline.event.v1 import event_log_service_pb2
 from bayline.gateway.v1 import gateway_service_pb2
-from bayline.keyring.v1 import keyring_service_pb2
+from bayline.keyring.v1 import key_service_pb2, keyring_service_pb2
 from bayline.technician.v1 import technician_service_pb2
 from bayline.vehicle.v1 import vehicle_service_pb2
 from bayline.workshop.v1 import workshop_service_pb2
@@ -39,6 +39,7 @@ MODULES = (
     audit_service_pb2,
     event_log_service_pb2,
     gateway_service_pb2,
+    key_service_pb2,
     keyring_service_pb2,
     technician_service_pb2,
     vehicle_service_pb2,
@@ -65,6 +66,13 @@ def test_an_rpc_is_either_internal_or_has_a_rest_route(service: ServiceDescripto
     for method in service.methods:
         public = method.GetOptions().HasExtension(annotations_pb2.http)
         assert public != method_rules(method).internal, method.full_name
+
+
+@pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.full_name)
+def test_an_internal_rpc_says_what_policies_look_at(service: ServiceDescriptor) -> None:
+    for method in service.methods:
+        said = {method_rules(method).about} & set(method.input_type.fields_by_name)
+        assert bool(said) == method_rules(method).internal, method.full_name
 
 
 @pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.full_name)

@@ -11,9 +11,10 @@ from psycopg.errors import InsufficientPrivilege
 from psycopg.types.json import Jsonb
 
 from devstack import topology
-from devstack.databases import LOGINS, Database
+from devstack.databases import LOGINS, Database, prepare
+from devstack.postgres import Server
 from runtime.migrate import migrate
-from testkit.servers import NewDatabase
+from testkit.servers import PASSWORDS, NewDatabase
 
 pytestmark = pytest.mark.integration
 
@@ -47,6 +48,12 @@ SELECT attname, format_type(atttypid, NULL) FROM pg_attribute
 DEFINERS = """
 SELECT p.pronamespace::regnamespace || '.' || p.proname FROM pg_proc p
  WHERE p.prosecdef AND has_function_privilege(%s, p.oid, 'EXECUTE')"""
+AS_IT_WAS = """
+GRANT CONNECT ON DATABASE {} TO workshop_app;
+SET ROLE keyring_owner;
+GRANT USAGE ON SCHEMA keyring TO workshop_app;
+GRANT EXECUTE ON FUNCTION keyring.unwrap, keyring.create TO workshop_app;
+DELETE FROM migration.applied WHERE file = '0002_keys_are_the_keyrings.sql'"""
 HELD = """
 SELECT r FROM unnest(%s::text[]) r
  WHERE has_table_privilege(%s, %s, r)
@@ -138,7 +145,7 @@ class Catalogue:
 @pytest.fixture(scope="module", params=[each.name for each in topology.STORING])
 def prepared(request: pytest.FixtureRequest, database: NewDatabase) -> Database:
     made = database(request.param)
-    migrate(made.superuser_dsn, made.service, users=[f"{made.service}_app"])
+    migrate(made.superuser_dsn, made.service)
     return made
 
 
@@ -257,8 +264,7 @@ def test_a_login_enters_its_own_database_only(
 
     others = catalogue.connection.execute(
         "SELECT datname FROM pg_database WHERE datallowconn AND datname NOT LIKE %s"
-        " AND datname NOT IN ('postgres', 'template1')"
-        " AND datname NOT LIKE 'keyring%%' AND has_database_privilege(%s, oid, 'CONNECT')",
+        " AND has_database_privilege(%s, oid, 'CONNECT')",
         (f"{catalogue.database.service}%", catalogue.role(login)),
     ).fetchall()
 
@@ -285,20 +291,53 @@ def test_part_of_a_plate_finds_vehicles_of_the_tenant_that_is_set(database: NewD
     assert found == {None: [], "": [], MINE: [("1",)], THEIRS: [("2",)]}
 
 
-@pytest.mark.parametrize("login", ["app", "projector"])
-def test_keys_of_persons_are_reached_through_two_functions_only(
-    database: NewDatabase, login: str
+def test_nobody_comes_to_the_keys_but_the_keyring_through_two_functions(
+    database: NewDatabase,
 ) -> None:
-    keyring, workshop = database("keyring"), database("workshop")
-    user = f"workshop_{login}"
-    migrate(keyring.superuser_dsn, "keyring", users=[user])
+    keyring = database("keyring")
+    for service in topology.STORING:
+        database(service.name)
+    migrate(keyring.superuser_dsn, "keyring")
+    logins = [f"{service.name}_{login}" for service in topology.STORING for login in LOGINS]
     with psycopg.connect(keyring.superuser_dsn) as connection:
-        catalogue = Catalogue(workshop, connection)
+        catalogue = Catalogue(keyring, connection)
         keys = [each for each in catalogue.relations if each.name.startswith("keyring.")]
-        callable_ = {str(row[0]) for row in connection.execute(DEFINERS, (user,))}
-
-        assert [each for each in keys if catalogue.held(user, each)] == []
-        assert callable_ == {"keyring.unwrap", "keyring.create"}
-        catalogue.become(user, None)
+        held = [(login, each) for login in logins for each in keys if catalogue.held(login, each)]
+        callable_ = {
+            login: {
+                name
+                for (name,) in connection.execute(DEFINERS, (login,))
+                if name.startswith("keyring.")
+            }
+            for login in logins
+        }
+        catalogue.become("keyring_app", None)
         with pytest.raises(InsufficientPrivilege):
             connection.execute("SELECT FROM keyring.subject_key")
+
+    assert held == []
+    assert {login: found for login, found in callable_.items() if found} == {
+        "keyring_app": {"keyring.unwrap", "keyring.create"}
+    }
+
+
+def test_whoever_was_let_into_the_keyring_before_is_let_in_no_more(
+    database: NewDatabase, postgres_server: Server
+) -> None:
+    database("workshop")
+    keyring = database("keyring")
+    migrate(keyring.superuser_dsn, "keyring")
+    with psycopg.connect(keyring.superuser_dsn) as connection:
+        connection.execute(sql.SQL(AS_IT_WAS).format(sql.Identifier(keyring.name)))
+
+    migrate(keyring.superuser_dsn, "keyring")
+    prepare(postgres_server, "keyring", PASSWORDS, keyring.name)
+
+    with psycopg.connect(keyring.superuser_dsn) as connection:
+        left = connection.execute(
+            "SELECT has_database_privilege('workshop_app', current_database(), 'CONNECT'),"
+            " has_schema_privilege('workshop_app', 'keyring', 'USAGE'),"
+            " has_function_privilege('workshop_app', 'keyring.unwrap(text, text[])', 'EXECUTE'),"
+            " has_function_privilege('keyring_app', 'keyring.unwrap(text, text[])', 'EXECUTE')"
+        ).fetchone()
+    assert left == (False, False, False, True)

@@ -1,14 +1,17 @@
 """Every way in, asked by everybody who might try. A new method is tried as soon as it has a proto."""
 
 from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
+from devstack import topology
 from devstack.tokens import ROLES, Person
 from kernel.ids import Uuid7
 from runtime.identity import Caller
 from runtime.policy import Thing
-from testkit.surface import action_of
+from testkit.surface import EVENT_LOG, action_of
 from tests.security.fortress import Attack, Door, Fortress, Outcome, doors, policies_of
 from transcoding.descriptors import method_rules
 
@@ -17,6 +20,26 @@ PUBLIC = [door for door in DOORS if not method_rules(door.method).internal]
 INTERNAL = [door for door in DOORS if method_rules(door.method).internal]
 KEPT_OUT = {"UNAUTHENTICATED", "PERMISSION_DENIED"}
 OUR_FAULT = {"INTERNAL", "UNKNOWN", "UNIMPLEMENTED"}
+STRANGER = replace(topology.AUDIT, name="stranger")
+FOLLOWS: dict[str, tuple[str, ...]] = {
+    "bayline.workshop.v1.JobEvent": ("gateway", "audit", "vehicle", "technician"),
+    "bayline.workshop.v1.SiteEvent": ("gateway", "audit"),
+    "bayline.workshop.v1.TenantEvent": ("gateway", "audit"),
+    "bayline.vehicle.v1.VehicleEvent": ("gateway", "audit", "workshop"),
+    "bayline.technician.v1.TechnicianEvent": ("gateway", "audit", "workshop"),
+    "bayline.keyring.v1.SubjectEvent": ("gateway", "audit", "workshop", "technician"),
+}
+SHOWS: dict[str, tuple[str, ...]] = dict.fromkeys(FOLLOWS, ("gateway",))
+SEALS: dict[str, tuple[str, ...]] = {"jobs": ("workshop",), "technicians": ("technician",)}
+MAY_KNOW: dict[str, dict[str, tuple[str, ...]]] = {
+    "ReadShard": FOLLOWS,
+    "GetHeads": FOLLOWS,
+    "ReadTenant": SHOWS,
+    "FoldTenant": SHOWS,
+    "UnwrapKeys": SEALS,
+    "CreateKey": SEALS,
+}
+"""Of each internal method: which services, about which log or kind of subject."""
 OTHER_SITE = str(Uuid7().new())
 EVERYBODY = (*ROLES, "visitor")
 
@@ -138,12 +161,39 @@ async def test_what_services_ask_each_other_no_person_may_ask(
 
 
 @pytest.mark.parametrize("door", INTERNAL, ids=str)
-async def test_what_services_ask_each_other_a_service_may_ask(
+async def test_a_service_is_answered_about_what_it_may_know_and_refused_all_else(
     attack: Attack, fortress: Fortress, door: Door
 ) -> None:
-    outcome = await attack.ask(door, fortress.workload_token("workshop"))
+    field = method_rules(door.method).about
+    things = _asked_about(door)
+    answered, failed = set(), set()
+    for about in things:
+        asked = {**fortress.known.document(door.method), field: about}
+        for service in (*topology.SERVICES, STRANGER):
+            outcome = await attack.ask(door, fortress.workload_token(service.name), asked)
+            if outcome.code not in KEPT_OUT:
+                answered.add((service.name, str(about)))
+            failed |= {outcome.code} & OUR_FAULT
 
-    assert outcome.code not in KEPT_OUT | OUR_FAULT
+    assert answered == {
+        (workload, str(about))
+        for about in things
+        for workload in MAY_KNOW[door.method.name].get(_kind(about), ())
+    }
+    assert failed == set()
+
+
+def _asked_about(door: Door) -> list[Any]:
+    """Every log of the process, or a subject of each kind; a list where the request has one."""
+    if door.method.containing_service.full_name == EVENT_LOG:
+        return [log for log in topology.logs() if topology.owner_of(log) == door.process]
+    names = [f"{kind}/{Uuid7().new()}" for kind in ("jobs", "technicians", "vehicles", "sites")]
+    field = door.method.input_type.fields_by_name[method_rules(door.method).about]
+    return [[name] for name in names] if field.is_repeated else list(names)
+
+
+def _kind(about: Any) -> str:
+    return (about if isinstance(about, str) else about[0]).partition("/")[0]
 
 
 @of_every_public_door

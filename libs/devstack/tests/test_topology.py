@@ -9,7 +9,7 @@ from devstack.environments import Environments
 from devstack.secrets import Secrets
 from devstack.stack import Stack
 from devstack.topology import Service
-from runtime.settings import EventSourcedSettings, ServiceSettings, StoringSettings
+from runtime.settings import ServiceSettings, StoringSettings
 
 
 def test_no_two_parts_want_the_same_port(tmp_path: Path) -> None:
@@ -64,8 +64,6 @@ def test_what_the_caller_sets_for_a_service_wins(
 
 
 def _kind(service: Service) -> type[ServiceSettings]:
-    if service.event_sourced:
-        return EventSourcedSettings
     return StoringSettings if service.stores else ServiceSettings
 
 

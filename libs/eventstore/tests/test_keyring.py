@@ -21,7 +21,7 @@ KEK, OTHER_KEK = b"k" * 32, b"o" * 32
 @pytest.fixture(scope="module")
 def migrated(database: NewDatabase) -> Database:
     made = database("keyring")
-    migrate(made.owner_dsn, "keyring", users=["keyring_app"])
+    migrate(made.owner_dsn, "keyring")
     return made
 
 
@@ -94,7 +94,9 @@ async def test_a_wrapped_key_cannot_be_carried_to_another_subject_or_tenant(
         "DELETE FROM keyring.subject_key",
     ],
 )
-def test_a_service_may_unwrap_and_create_only(keyring: Database, statement: LiteralString) -> None:
+def test_the_keyring_may_unwrap_and_create_only(
+    keyring: Database, statement: LiteralString
+) -> None:
     with psycopg.connect(keyring.app_dsn, autocommit=True) as connection:
         made = connection.execute(
             "SELECT key_id FROM keyring.create('north', 'jobs/1', gen_random_uuid(), '\\x01')"

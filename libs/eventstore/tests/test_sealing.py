@@ -44,10 +44,15 @@ class CountingKeyring(InMemoryKeyring):
     def __init__(self) -> None:
         super().__init__()
         self.unwrapped: list[set[str]] = []
+        self.created: list[str] = []
 
     async def unwrap(self, tenant: str, subjects: Collection[str]) -> Mapping[str, Key | None]:
         self.unwrapped.append(set(subjects))
         return await super().unwrap(tenant, subjects)
+
+    async def create(self, tenant: str, subject: str) -> Key:
+        self.created.append(subject)
+        return await super().create(tenant, subject)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +199,22 @@ async def test_two_texts_of_one_subject_are_sealed_with_one_key_and_two_nonces()
     assert second is not None
     assert first.key_id == second.key_id
     assert first.nonce != second.nonce
-    assert keys.unwrapped == [{ANNA.subject}]
+
+
+async def test_whoever_seals_asks_once_and_within_a_minute_not_again() -> None:
+    clock, keys = FixedClock(MONDAY), CountingKeyring()
+    sealing = Sealing(keys, clock)
+    words, _ = await sealed_words(sealing)
+
+    clock.advance(timedelta(seconds=59))
+    await sealed_words(sealing)
+    assert await sealing.reveal(NORTH, STREAM, words) == ANNA
+    asked_within = (list(keys.created), list(keys.unwrapped))
+    clock.advance(timedelta(seconds=1))
+    await sealed_words(sealing)
+
+    assert asked_within == ([ANNA.subject], [])
+    assert (keys.created, keys.unwrapped) == ([ANNA.subject] * 2, [])
 
 
 @pytest.mark.integration

@@ -14,7 +14,7 @@ from grpc_tools import protoc
 
 from runtime.policy import Policies
 from runtime.service import Service
-from runtime.settings import EventSourcedSettings
+from runtime.settings import StoringSettings
 from testkit.tokens import Issuer, JwksServer
 
 HERE = Path(__file__).parent
@@ -32,7 +32,7 @@ when { principal.workload != "" };
 """
 
 
-class Settings(EventSourcedSettings, env_prefix="PROBE__"):
+class Settings(StoringSettings, env_prefix="PROBE__"):
     pass
 
 
@@ -84,7 +84,6 @@ def settings_for(issuer: Issuer, jwks_url: str) -> Settings:
         cursor_key=KEY,
         fingerprint_key=KEY,
         database={"app_dsn": "unused", "projector_dsn": "unused", "relay_dsn": "unused"},
-        keyring={"dsn": "unused", "kek": KEY},
         kafka={"bootstrap": "unused"},
     )
 

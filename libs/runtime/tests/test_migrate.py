@@ -42,7 +42,7 @@ def shop(database: Callable[[str], Database]) -> Database:
 
 
 def migrated(shop: Database) -> list[str]:
-    return migrate(shop.superuser_dsn, "shop", FOLDER, users=["shop_app"])
+    return migrate(shop.superuser_dsn, "shop", FOLDER)
 
 
 def columns(shop: Database) -> set[str]:
@@ -74,7 +74,7 @@ def test_everything_belongs_to_the_owner_and_braces_stay(shop: Database, shelfwa
 
 
 def test_the_owners_own_connection_is_good_enough(shop: Database, shelfware: Path) -> None:
-    assert len(migrate(shop.owner_dsn, "shop", FOLDER, users=["shop_app"])) == 2
+    assert len(migrate(shop.owner_dsn, "shop", FOLDER)) == 2
 
 
 def test_a_changed_file_is_named_before_anything_is_done(shop: Database, shelfware: Path) -> None:
@@ -137,7 +137,6 @@ def test_the_command_says_what_it_did(
 ) -> None:
     monkeypatch.setattr(module, "FOLDERS", {"shop": FOLDER})
     monkeypatch.setenv("SHOP__DATABASE__MIGRATION_DSN", shop.superuser_dsn)
-    monkeypatch.setenv("SHOP__DATABASE__USERS", "shop_app, shop_projector")
 
     module.main(["shop"])
     module.main(["shop"])

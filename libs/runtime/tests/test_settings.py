@@ -3,7 +3,7 @@ import base64
 import pytest
 from pydantic import ValidationError
 
-from runtime.settings import EventSourcedSettings, load
+from runtime.settings import StoringSettings, load
 
 KEY = base64.b64encode(bytes(32)).decode()
 OTHER_KEY = base64.b64encode(bytes(range(32))).decode()
@@ -15,8 +15,6 @@ ENVIRONMENT = {
     "SHOP__DATABASE__APP_DSN": "postgresql://app:hidden@host/shop",
     "SHOP__DATABASE__PROJECTOR_DSN": "postgresql://projector:hidden@host/shop",
     "SHOP__DATABASE__RELAY_DSN": "postgresql://relay:hidden@host/shop",
-    "SHOP__KEYRING__DSN": "postgresql://app:hidden@host/keyring",
-    "SHOP__KEYRING__KEK": KEY,
     "SHOP__KAFKA__BOOTSTRAP": "127.0.0.1:8092",
     "SHOP__IDENTITY__ISSUER": "http://127.0.0.1:8090",
     "SHOP__IDENTITY__JWKS_URL": "http://127.0.0.1:8090/jwks",
@@ -29,7 +27,7 @@ ENVIRONMENT = {
 }
 
 
-class Settings(EventSourcedSettings, env_prefix="SHOP__"):
+class Settings(StoringSettings, env_prefix="SHOP__"):
     pass
 
 
@@ -74,7 +72,7 @@ def test_every_missing_variable_is_named_at_once(monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_wrong_key_is_named_but_not_shown(environment: pytest.MonkeyPatch) -> None:
-    environment.setenv("SHOP__KEYRING__KEK", "c2hvcnQtYnV0LXNlY3JldA==")
+    environment.setenv("SHOP__FINGERPRINT_KEY", "c2hvcnQtYnV0LXNlY3JldA==")
     environment.setenv("SHOP__GRPC__PORT", "many")
 
     with pytest.raises(SystemExit) as raised:
@@ -82,7 +80,7 @@ def test_a_wrong_key_is_named_but_not_shown(environment: pytest.MonkeyPatch) -> 
 
     lines = str(raised.value).splitlines()
     assert lines[0].startswith("SHOP__GRPC__PORT: ") or lines[1].startswith("SHOP__GRPC__PORT: ")
-    assert "SHOP__KEYRING__KEK: value error, must be 32 bytes in base64" in lines
+    assert "SHOP__FINGERPRINT_KEY: value error, must be 32 bytes in base64" in lines
     assert "c2hvcnQ" not in str(raised.value)
 
 

@@ -127,6 +127,44 @@ async def test_a_service_calls_its_peer_on_behalf_of_an_events_tenant(
     assert len(scales.seen) == 2
 
 
+async def test_a_token_whose_key_was_withdrawn_is_replaced_within_the_call(
+    service: Service,
+    tokens: WorkloadTokens,
+    server: TokenServer,
+    pb: ModuleType,
+    pb_grpc: ModuleType,
+) -> None:
+    service.grpc(pb_grpc.add_ProbeServiceServicer_to_server, Scales(pb))
+    await service.start()
+    stale = Issuer(server.issuer.issuer).workload_token("vehicle")
+    tokens._token, tokens._stale_at = stale, float("inf")
+
+    async with channel(f"127.0.0.1:{service.port}", tokens) as peer:
+        for _ in range(2):
+            await pb_grpc.ProbeServiceStub(peer).Peek(pb.PeekRequest())
+
+    assert server.given == 1
+
+
+async def test_a_service_that_nobody_knows_is_refused_and_asks_no_third_time(
+    service: Service,
+    server: TokenServer,
+    tokens: WorkloadTokens,
+    pb: ModuleType,
+    pb_grpc: ModuleType,
+) -> None:
+    service.grpc(pb_grpc.add_ProbeServiceServicer_to_server, Scales(pb))
+    await service.start()
+    server.issuer = Issuer("https://nobody.test")
+
+    async with channel(f"127.0.0.1:{service.port}", tokens) as peer:
+        with pytest.raises(grpc.aio.AioRpcError) as raised:
+            await pb_grpc.ProbeServiceStub(peer).Peek(pb.PeekRequest())
+
+    assert raised.value.code() is grpc.StatusCode.UNAUTHENTICATED
+    assert server.given == 2
+
+
 async def test_a_peer_that_is_away_is_a_trouble_that_passes(
     tokens: WorkloadTokens, pb: ModuleType, pb_grpc: ModuleType
 ) -> None:

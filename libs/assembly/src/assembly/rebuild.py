@@ -26,7 +26,7 @@ from messaging.subject import StoreSilent
 from messaging.trouble import PASSING
 from runtime import database, logs
 from runtime.service import Service, Task, settle
-from runtime.settings import EventSourcedSettings, load
+from runtime.settings import StoringSettings, load
 
 LIMITS = "-c lock_timeout=500ms -c statement_timeout=10min -c synchronous_commit=off"
 NICE = 10  # requests come first
@@ -37,7 +37,7 @@ COLLECT_AFTER = 200_000  # a batch makes many values, and no cycles
 class Unserved(Service):
     """A service put together and not started: its consumers are there to be asked."""
 
-    def __init__(self, settings: EventSourcedSettings) -> None:
+    def __init__(self, settings: StoringSettings) -> None:
         super().__init__(settings)
         self.consumers: list[Consumer] = []
 

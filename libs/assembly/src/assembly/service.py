@@ -8,7 +8,7 @@ from assembly import forgetting
 from assembly.forgetting import Forgetting
 from assembly.logs import Logs, OwnLog, PeerLog
 from bayline.event.v1.event_log_service_pb2_grpc import add_EventLogServiceServicer_to_server
-from eventstore.keyring import PostgresKeyring
+from eventstore.keyring import SubjectKeys
 from eventstore.postgres import PostgresEventStore
 from eventstore.reading import LogReader
 from eventstore.sealing import Sealing
@@ -25,7 +25,7 @@ from messaging.subject import Backfill
 from runtime.database import REPEATABLE, Pool
 from runtime.positions import Place
 from runtime.service import Service
-from runtime.settings import EventSourcedSettings
+from runtime.settings import StoringSettings
 
 REACTION_SECONDS = 0.25
 
@@ -45,26 +45,23 @@ class Subscription:
 class EventSourced:
     """A `Service` with a log of its own. Own logs and peers' are known before `project`."""
 
-    settings: EventSourcedSettings
+    settings: StoringSettings
     service: Service
     app: Pool
     projector: Pool
     relay: Pool
-    keys: PostgresKeyring
     words: Sealing
     logs: dict[str, Backfill] = field(default_factory=dict)
     kept: list[Table[Any, Any]] = field(default_factory=list)
 
     @classmethod
-    async def of(cls, settings: EventSourcedSettings, service: Service) -> Self:
+    async def of(cls, settings: StoringSettings, service: Service, keys: SubjectKeys) -> Self:
         database = settings.database
         app = await service.pool(database.app_dsn, "database")
         projector = await service.pool(database.projector_dsn, "projections", limits=REPEATABLE)
         relay = await service.pool(database.relay_dsn, "relay", limits=REPEATABLE)
-        keyring = await service.pool(settings.keyring.dsn, "keyring")
-        keys = PostgresKeyring(keyring, settings.keyring.kek.get_secret_value())
         service.run(DlqRelay(projector, settings.kafka))
-        return cls(settings, service, app, projector, relay, keys, Sealing(keys))
+        return cls(settings, service, app, projector, relay, Sealing(keys))
 
     def store(self, table: Table[S, E]) -> PostgresEventStore[E]:
         """The store of one log, relayed to its topic as soon as it is appended to."""

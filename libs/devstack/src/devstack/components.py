@@ -112,7 +112,6 @@ class Parts:
         names = [service.name for service in topology.STORING]
         for name in names:
             databases.prepare(server, name, self.environments.passwords(name))
-        databases.admit(server, topology.KEYRING.name, self.environments.keyring_users())
         with ThreadPoolExecutor(2) as workers:
             applied = dict(zip(names, workers.map(self.migrate, names), strict=True))
         return [f"{name} migrated ({len(files)} files)" for name, files in applied.items() if files]

@@ -13,6 +13,11 @@ from devstack.postgres import Server
 
 LOGINS = ("app", "projector", "relay")
 ROLE = "SELECT FROM pg_roles WHERE rolname = %s"
+ONE_AT_A_TIME = 0x62617365  # key of the advisory lock: "base"
+SERVERS_OWN = ("postgres", "template1")
+ADMITTED = """
+SELECT DISTINCT pg_get_userbyid(a.grantee) FROM pg_database d, aclexplode(d.datacl) a
+ WHERE d.datname = %s AND a.grantee NOT IN (0, d.datdba)"""
 DATABASE = "SELECT FROM pg_database WHERE datname = %s"
 
 
@@ -33,26 +38,22 @@ def prepare(server: Server, service: str, passwords: Mapping[str, str], name: st
     """Makes what is missing of a service's roles and of its database `name`.
 
     `<service>_owner` cannot log in and owns everything. Only the roles that serve requests,
-    project and relay may connect.
+    project and relay may connect, and only there: not to the server's own databases either.
     """
     database = name or service
     owner, *logins = (f"{service}_{role}" for role in ("owner", *LOGINS))
     with psycopg.connect(server.dsn(), autocommit=True) as connection:
+        connection.execute("SELECT pg_advisory_lock(%s)", (ONE_AT_A_TIME,))
         _create(connection, ROLE, "CREATE ROLE {} NOLOGIN", owner)
         for role, login in zip(LOGINS, logins, strict=True):
             _create(connection, ROLE, "CREATE ROLE {} LOGIN", login)
             _set_password(connection, login, passwords[role])
         made = "CREATE DATABASE {} OWNER {} TEMPLATE template0"
         _create(connection, DATABASE, made, database, owner)
-        _close_to_public(connection, database)
+        for each in (database, *SERVERS_OWN):
+            _close(connection, each)
         _allow_to_connect(connection, database, logins)
     return _described(server, service, passwords, database)
-
-
-def admit(server: Server, database: str, logins: Iterable[str]) -> None:
-    """Lets roles of other services connect; what they may do there, its migrations say."""
-    with psycopg.connect(server.dsn(), autocommit=True) as connection:
-        _allow_to_connect(connection, database, logins)
 
 
 def drop(server: Server, database: str) -> None:
@@ -95,10 +96,13 @@ def _set_password(connection: Connection, login: str, password: str) -> None:
     )
 
 
-def _close_to_public(connection: Connection, database: str) -> None:
-    connection.execute(
-        sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(sql.Identifier(database))
-    )
+def _close(connection: Connection, database: str) -> None:
+    """To everyone but its owner, whoever was let in before."""
+    name = sql.Identifier(database)
+    for (role,) in connection.execute(ADMITTED, [database]).fetchall():
+        revoke = sql.SQL("REVOKE ALL ON DATABASE {} FROM {}")
+        connection.execute(revoke.format(name, sql.Identifier(role)))
+    connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(name))
 
 
 def _allow_to_connect(connection: Connection, database: str, logins: Iterable[str]) -> None:

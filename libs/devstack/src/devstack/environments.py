@@ -58,18 +58,16 @@ class Environments:
         """What the service's settings read; the caller's own variables of that name win."""
         settings = self._common(service)
         settings |= self._storing(service) if service.stores else self._gateway(service)
-        if service.event_sourced:
-            settings |= self._keyring(service)
+        if service is topology.KEYRING:
+            settings |= {"KEK": self.secrets.key("kek")}
         if service is topology.AUDIT:
             settings |= {"SIGNING__NAME": LOG_NAME, "SIGNING__KEY": self.secrets.key("audit")}
         named = {service.prefix + name: value for name, value in settings.items()}
         return named | {"PYTHONUNBUFFERED": "1"} | dict(environment(service.prefix))
 
     def of_migration(self, database: str) -> dict[str, str]:
-        users = ",".join(self.keyring_users()) if database == topology.KEYRING.name else ""
         prefix = f"{database.upper()}__DATABASE__"
-        dsn = self.postgres.dsn(database)
-        return {f"{prefix}MIGRATION_DSN": dsn, f"{prefix}USERS": users, **environment()}
+        return {f"{prefix}MIGRATION_DSN": self.postgres.dsn(database), **environment()}
 
     def of_issuer(self) -> dict[str, str]:
         return {
@@ -79,11 +77,6 @@ class Environments:
             "PYTHONUNBUFFERED": "1",
             **environment("ISSUER__"),
         }
-
-    def keyring_users(self) -> list[str]:
-        """Whoever seals or reveals: the role for requests, and the one that projects."""
-        names = [service.name for service in topology.EVENT_SOURCED]
-        return [f"{name}_{role}" for name in names for role in ("app", "projector")]
 
     def _clients(self) -> dict[str, str]:
         return {
@@ -122,13 +115,6 @@ class Environments:
         return dsns | {
             "GRPC__PORT": str(service.port + self.offset),
             "FINGERPRINT_KEY": self.secrets.key(f"fingerprint/{service.name}"),
-        }
-
-    def _keyring(self, service: Service) -> dict[str, str]:
-        user, password = f"{service.name}_app", self.passwords(service.name)["app"]
-        return {
-            "KEYRING__DSN": self.postgres.dsn(topology.KEYRING.name, user=user, password=password),
-            "KEYRING__KEK": self.secrets.key("kek"),
         }
 
     def _gateway(self, service: Service) -> dict[str, str]:

@@ -32,6 +32,10 @@ class KeyBroken(Exception):
     """A key that was wrapped for another place, or with another key encryption key."""
 
 
+class NothingPersonal(Exception):
+    """A service that says nothing of anybody has come upon somebody's words."""
+
+
 class KeyringUnavailable(Unavailable):
     """No words can be sealed or opened now."""
 
@@ -43,7 +47,7 @@ class Key:
 
 
 class SubjectKeys(Protocol):
-    """Keys by subject (`technicians/<id>`, `jobs/<id>`). Forgetting is for ever."""
+    """Keys by subject (`technicians/<id>`, `jobs/<id>`), for whoever seals and opens."""
 
     async def unwrap(self, tenant: str, subjects: Collection[str]) -> Mapping[str, Key | None]:
         """The keys there are; None for a forgotten subject, nothing for one never seen."""
@@ -56,9 +60,23 @@ class SubjectKeys(Protocol):
         """
         ...
 
+
+class KeptKeys(SubjectKeys, Protocol):
+    """Where the keys are kept."""
+
     async def forget(self, tenant: str, subject: str) -> None:
-        """Destroys the key, also of a subject never seen, which then never gets one."""
+        """Destroys the key for ever, also of a subject never seen, which then never gets one."""
         ...
+
+
+class NoKeys:
+    """Of a service that says nothing of anybody: it can neither seal nor open."""
+
+    async def unwrap(self, tenant: str, subjects: Collection[str]) -> Mapping[str, Key | None]:
+        raise NothingPersonal(f"words of {sorted(subjects)}")
+
+    async def create(self, tenant: str, subject: str) -> Key:
+        raise NothingPersonal(f"words of {subject}")
 
 
 class InMemoryKeyring:
@@ -76,7 +94,7 @@ class InMemoryKeyring:
         fresh = Key(str(self._ids.new()), os.urandom(KEY_BYTES))
         key = self._keys.setdefault((tenant, subject), fresh)
         if key is None:
-            raise _forgotten(subject)
+            raise forgotten(subject)
         return key
 
     async def forget(self, tenant: str, subject: str) -> None:
@@ -86,7 +104,7 @@ class InMemoryKeyring:
 class PostgresKeyring:
     """Keys in the `keyring` database; `kek` (32 bytes) never gets there, nor any key in the clear.
 
-    A service's role may unwrap and create. `forget` needs the rights of the erasure command.
+    For the keyring alone, whose role may unwrap and create: `forget` needs its owner's rights.
     """
 
     def __init__(
@@ -117,7 +135,7 @@ class PostgresKeyring:
             ((held_id, held),) = await self._rows(CREATE, tenant, subject, key_id, nonce + sealed)
         except DatabaseError as error:
             if error.sqlstate == FORGOTTEN:
-                raise _forgotten(subject) from error
+                raise forgotten(subject) from error
             raise
         return self._unwrapped(tenant, subject, held_id, held)
 
@@ -129,13 +147,13 @@ class PostgresKeyring:
         try:
             return await self._asked(query, parameters)
         except (PoolClosed, PoolTimeout) as error:
-            raise _silent() from error
+            raise silent() from error
         except OperationalError:
             await self._pool.check()  # after a restart of the server they all are
         try:
             return await self._asked(query, parameters)
         except OperationalError as error:
-            raise _silent() from error
+            raise silent() from error
 
     async def _asked(
         self, query: LiteralString, parameters: Sequence[object]
@@ -153,11 +171,11 @@ class PostgresKeyring:
             raise KeyBroken(f"key {key_id} of {subject}") from error
 
 
-def _silent() -> KeyringUnavailable:
+def silent() -> KeyringUnavailable:
     return KeyringUnavailable("the keyring does not answer")
 
 
-def _forgotten(subject: str) -> SubjectForgotten:
+def forgotten(subject: str) -> SubjectForgotten:
     return SubjectForgotten("it was erased: nothing more is written about it", subject=subject)
 
 

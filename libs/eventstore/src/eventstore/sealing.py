@@ -95,20 +95,15 @@ class Sealing:
         self._cached.pop((tenant, subject), None)
 
     async def _made(self, tenant: str, subjects: set[str]) -> Mapping[str, Key]:
-        known = await self._known(tenant, subjects)
-        keys = {}
-        for subject in subjects:
-            keys[subject] = known.get(subject) or await self._keys.create(tenant, subject)
+        """A key that may be there already is made again rather than asked for: one question, not two."""
+        keys = self._cached_of(tenant, subjects)
+        for subject in subjects - keys.keys():
+            keys[subject] = await self._keys.create(tenant, subject)
             self._keep(tenant, subject, keys[subject])
         return keys
 
     async def _known(self, tenant: str, subjects: set[str]) -> Mapping[str, Key | None]:
-        now = self._clock.now()
-        known: dict[str, Key | None] = {
-            subject: cached.key
-            for subject in subjects
-            if (cached := self._cached.get((tenant, subject))) and cached.until > now
-        }
+        known: dict[str, Key | None] = {**self._cached_of(tenant, subjects)}
         if missing := subjects - known.keys():
             known |= await self._keys.unwrap(tenant, missing)
             for subject in missing:
@@ -116,10 +111,15 @@ class Sealing:
                     self._keep(tenant, subject, key)
         return known
 
+    def _cached_of(self, tenant: str, subjects: set[str]) -> dict[str, Key]:
+        now = self._clock.now()
+        return {
+            subject: cached.key
+            for subject in subjects
+            if (cached := self._cached.get((tenant, subject))) and cached.until > now
+        }
+
     def _keep(self, tenant: str, subject: str, key: Key) -> None:
-        held = self._cached.get((tenant, subject))
-        if held and held.key == key and held.until > self._clock.now():
-            return
         if len(self._cached) >= CACHED_KEYS:
             self._cached.clear()
         self._cached[tenant, subject] = Cached(key, self._clock.now() + CACHED_FOR)

@@ -3,7 +3,15 @@
 import asyncio
 import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, NoReturn, TypeAlias
@@ -12,6 +20,7 @@ import grpc
 import psycopg
 import structlog
 from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.message import Message
 
 from bayline.api.v1 import annotations_pb2
 from kernel.errors import (
@@ -26,7 +35,7 @@ from kernel.ids import IdGenerator
 from runtime import context, errors, telemetry, validation
 from runtime.context import Call, Means
 from runtime.identity import Caller, TokenVerifier
-from runtime.policy import Policies, refusal
+from runtime.policy import Policies, Thing, refusal
 from runtime.positions import Place
 
 AFTER_SECONDS = 1.0
@@ -67,12 +76,19 @@ class Method:
     action: str  # the same without the first slash, as policies name it
     command: bool
     internal: bool
+    about: str = ""  # the field of an internal method's request that policies look at
+
+    def things(self, request: Message) -> Iterable[Thing]:
+        """What is asked for; more than one where the field is a list."""
+        said = getattr(request, self.about) if self.about else ""
+        values = [said] if isinstance(said, str) else said
+        return {Thing(about=value.partition("/")[0]) for value in values} or {Thing()}
 
 
 def method_of(descriptor: MethodDescriptor) -> Method:
     rules = descriptor.GetOptions().Extensions[annotations_pb2.method]
     action = f"{descriptor.containing_service.full_name}/{descriptor.name}"
-    return Method(f"/{action}", action, command=rules.command, internal=rules.internal)
+    return Method(f"/{action}", action, rules.command, rules.internal, rules.about)
 
 
 class Calls(grpc.aio.ServerInterceptor):
@@ -186,18 +202,25 @@ class Calls(grpc.aio.ServerInterceptor):
             caller = _for_tenant(caller, metadata)
             call.causation_id = metadata.get("bayline-causation-id", "")
         call.caller = caller
-        self._require_right(caller, method)
+        self._require_right(caller, method, request)
         validation.check(request)
         if "bayline-after" in metadata:
             await self._wait(caller, metadata["bayline-after"])
 
-    def _require_right(self, caller: Caller, method: Method) -> None:
+    def _require_right(self, caller: Caller, method: Method, request: Message) -> None:
         if method.internal and not caller.workload:
             raise WorkloadRequired("only services may call this")
         if not caller.tenant and not method.internal:
             raise TenantMissing("a service names the tenant it acts for: `bayline-tenant`")
-        if not self._policies.could(caller, method.action):
+        if not self._may(caller, method, request):
             raise refusal(method.action)
+
+    def _may(self, caller: Caller, method: Method, request: Message) -> bool:
+        """A service says in its request what it asks for; what a person asks for is yet to be found."""
+        if not method.internal:
+            return self._policies.could(caller, method.action)
+        asked = method.things(request)
+        return all(self._policies.allows(caller, method.action, thing) for thing in asked)
 
     async def _wait(self, caller: Caller, tokens: str) -> None:
         """Read your writes: the answer is not older than what the caller has seen."""

@@ -47,16 +47,14 @@ def folders_of(service: str) -> Sequence[str]:
     return FOLDERS.get(service, (*EVENT_SOURCED, f"{service}/migrations"))
 
 
-def migrate(
-    dsn: str, service: str, folders: Sequence[str] | None = None, users: Sequence[str] = ()
-) -> list[str]:
+def migrate(dsn: str, service: str, folders: Sequence[str] | None = None) -> list[str]:
     """Applies what is missing as `<service>_owner`, a transaction for each file.
 
     A second migrator waits for the first. A file that was changed after it was applied is
     refused by name, before anything is done. Returns the names of what was applied.
     """
     wanted = [step for folder in folders or folders_of(service) for step in _found(folder)]
-    words = _placeholders(service, users)
+    words = _placeholders(service)
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(f"{service}_owner")))
         connection.execute("SELECT pg_advisory_lock(%s)", (ONE_AT_A_TIME,))
@@ -111,19 +109,18 @@ def _apply(
         raise MigrationRefused(f"{step.package}/{step.file}: {error}") from error
 
 
-def _placeholders(service: str, users: Sequence[str]) -> Mapping[str, str]:
+def _placeholders(service: str) -> Mapping[str, str]:
     """Role names as SQL identifiers, by the word that stands for them in a file."""
     roles = {role: f'"{service}_{role}"' for role in ("owner", "app", "relay", "projector")}
-    return roles | {"users": ", ".join(f'"{user}"' for user in users)}
+    return roles | {"users": roles["app"]}  # who calls the keyring's functions, in its first file
 
 
 class MigrationDatabase(BaseModel):
     migration_dsn: SecretStr  # of a role that may become the owner
-    users: str = ""  # comma-separated roles of other services that may call this one's functions
 
 
 class MigrationSettings(BaseSettings):
-    """`<SERVICE>__DATABASE__MIGRATION_DSN`, and `__USERS` for the keyring."""
+    """`<SERVICE>__DATABASE__MIGRATION_DSN`."""
 
     model_config = SettingsConfigDict(env_nested_delimiter="__", frozen=True)
     database: MigrationDatabase
@@ -138,9 +135,8 @@ def main(arguments: Sequence[str]) -> None:
     except ValueError:
         sys.exit(f"{service.upper()}__DATABASE__MIGRATION_DSN: field required")
     database = settings.database
-    users = [user.strip() for user in database.users.split(",") if user.strip()]
     try:
-        applied = migrate(database.migration_dsn.get_secret_value(), service, users=users)
+        applied = migrate(database.migration_dsn.get_secret_value(), service)
     except (MigrationRefused, psycopg.OperationalError) as error:
         sys.exit(f"{service}: {error}")
     sys.stdout.write("".join(f"applied {name}\n" for name in applied) or "nothing to apply\n")

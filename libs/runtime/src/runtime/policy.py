@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from importlib.resources import files
 from itertools import product
@@ -31,6 +31,7 @@ class Thing:
     site: str = ""
     assignee: str = ""
     requester: str = ""
+    about: str = ""  # of what services ask each other: a log, or a kind of subject
 
 
 class Policies:
@@ -104,7 +105,7 @@ def _entities(caller: Caller, thing: Thing) -> list[dict[str, Any]]:
         "technician": caller.technician,
         "workload": caller.workload,
     }
-    it = {"site": thing.site, "assignee": thing.assignee, "requester": thing.requester}
+    it = asdict(thing)
     return [
         {"uid": {"type": "User", "id": caller.subject}, "attrs": user, "parents": []},
         {"uid": {"type": "Thing", "id": "it"}, "attrs": it, "parents": []},

@@ -55,13 +55,6 @@ class Database(Block):
     relay_dsn: SecretStr
 
 
-class Keyring(Block):
-    """Where the keys of persons are; `kek` wraps them."""
-
-    dsn: SecretStr
-    kek: Key
-
-
 class Kafka(Block):
     """A broker that asks nobody who they are takes no user. With one it is SCRAM-SHA-512."""
 
@@ -142,12 +135,6 @@ class StoringSettings(ServiceSettings):
     kafka: Kafka
     grpc: Grpc
     fingerprint_key: Key
-
-
-class EventSourcedSettings(StoringSettings):
-    """What a service with a log of its own needs besides."""
-
-    keyring: Keyring
 
 
 def load(settings: type[SettingsT]) -> SettingsT:

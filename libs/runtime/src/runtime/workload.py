@@ -46,6 +46,11 @@ class WorkloadTokens:
                 await self._refresh()
         return self._token
 
+    def forget(self, token: str) -> None:
+        """It is not taken any more, though it has not expired: its issuer has withdrawn a key, say."""
+        if token == self._token:
+            self._stale_at = self._dead_at = float("-inf")
+
     async def _refresh(self) -> None:
         if time.monotonic() < self._stale_at:
             return
@@ -80,10 +85,10 @@ class WorkloadTokens:
         self._stale_at, self._dead_at = asked + life * FRESH_SHARE, asked + life
 
 
-async def _signed(tokens: WorkloadTokens, details: ClientCallDetails) -> ClientCallDetails:
+def _signed(token: str, details: ClientCallDetails) -> ClientCallDetails:
     """The call with our token, the tenant it is made for, and the chain of causes."""
     sent = {key: value for key, value in details.metadata or () if isinstance(value, str)}
-    metadata = _causes() | sent | {"authorization": f"Bearer {await tokens.token()}"}
+    metadata = _causes() | sent | {"authorization": f"Bearer {token}"}
     return ClientCallDetails(
         details.method,
         details.timeout,
@@ -123,7 +128,13 @@ class SignedUnary(UnaryUnaryClientInterceptor):
         client_call_details: ClientCallDetails,
         request: Request,
     ) -> Response | UnaryUnaryCall[Request, Response]:
-        return await continuation(await _signed(self._tokens, client_call_details), request)
+        """Asks once more, with a new token, where the one it had is not good any more."""
+        token = await self._tokens.token()
+        call = await continuation(_signed(token, client_call_details), request)
+        if await call.code() is not grpc.StatusCode.UNAUTHENTICATED:
+            return call
+        self._tokens.forget(token)
+        return await continuation(_signed(await self._tokens.token(), client_call_details), request)
 
 
 class SignedStream(UnaryStreamClientInterceptor):
@@ -138,4 +149,5 @@ class SignedStream(UnaryStreamClientInterceptor):
         client_call_details: ClientCallDetails,
         request: Request,
     ) -> AsyncIterator[Response] | UnaryStreamCall[Request, Response]:
-        return await continuation(await _signed(self._tokens, client_call_details), request)
+        token = await self._tokens.token()
+        return await continuation(_signed(token, client_call_details), request)

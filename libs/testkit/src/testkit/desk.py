@@ -10,18 +10,19 @@ from typing import Any, ClassVar, TypeVar
 import grpc.aio
 import pytest
 
-from devstack.postgres import Server
 from kernel.ids import Uuid7
 from runtime.database import Pool, pool
 from runtime.errors import Problem, problem_of
+from runtime.migrate import migrate
 from runtime.service import Service
-from runtime.settings import EventSourcedSettings
-from testkit.grpc_service import Client, Reply, WithoutKafka, prepared, serving, settings_for
+from runtime.settings import StoringSettings
+from testkit.grpc_service import Client, Reply, WithoutKafka, serving, settings_for
+from testkit.keys import a_keyring
 from testkit.servers import NewDatabase
 from testkit.tokens import Issuer, JwksServer
 
 T = TypeVar("T")
-SettingsT = TypeVar("SettingsT", bound=EventSourcedSettings)
+SettingsT = TypeVar("SettingsT", bound=StoringSettings)
 
 IDS = Uuid7()
 
@@ -102,15 +103,14 @@ class Desk:
 def fresh_settings(
     kind: type[SettingsT],
     service: str,
-    server: Server,
     database: NewDatabase,
     issuer: Issuer,
     peers: Sequence[str],
 ) -> SettingsT:
-    """Of a service with a database and a keyring of its own; the keys' address comes later."""
-    own, keyring = database(service), database("keyring")
-    prepared(server, own, keyring)
-    return settings_for(kind, server, own, keyring, issuer, "", peers)
+    """Of a service with a database of its own; where issuer and keyring are comes later."""
+    own = database(service)
+    migrate(own.superuser_dsn, service)
+    return settings_for(kind, own, issuer, "", peers)
 
 
 @asynccontextmanager
@@ -121,8 +121,15 @@ async def running(
     kind: type[Service] = WithoutKafka,
 ) -> AsyncIterator[Running]:
     async with AsyncExitStack() as stack:
-        keys = await stack.enter_async_context(JwksServer(issuer))
-        found = settings.model_copy(update={"identity": issuer.settings(keys.url)})
+        tokens = await stack.enter_async_context(JwksServer(issuer))
+        keyring = await stack.enter_async_context(a_keyring(issuer.settings(tokens.url)))
+        found = settings.model_copy(
+            update={
+                "identity": issuer.settings(tokens.url),
+                "workload": settings.workload.model_copy(update={"token_url": tokens.token_url}),
+                "peers": {**settings.peers, "keyring": keyring},
+            }
+        )
         service = await stack.enter_async_context(serving(main, found, kind))
         channel = await stack.enter_async_context(
             grpc.aio.insecure_channel(f"127.0.0.1:{service.port}")

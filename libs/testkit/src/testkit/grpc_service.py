@@ -10,9 +10,7 @@ from aiokafka import TopicPartition
 from google.protobuf.message import Message
 from psycopg_pool import AsyncConnectionPool
 
-from devstack import databases
 from devstack.databases import Database
-from devstack.postgres import Server
 from eventstore.chain import SHARDS
 from eventstore.reading import LogReader
 from messaging.cursor import Batch, load
@@ -21,14 +19,11 @@ from messaging.envelope import PARTITIONS, Envelope, envelope_from
 from messaging.generations import aim, schemas_of
 from messaging.parking import Projection
 from messaging.status import register
-from runtime.migrate import migrate
 from runtime.service import Service, Task
-from runtime.settings import EventSourcedSettings, StoringSettings
-from testkit.servers import PASSWORD
+from runtime.settings import StoringSettings
 from testkit.tokens import Issuer
 
 SettingsT = TypeVar("SettingsT", bound=StoringSettings)
-SourcedT = TypeVar("SourcedT", bound=EventSourcedSettings)
 M = TypeVar("M", bound=Message)
 
 KEY = base64.b64encode(bytes(range(32))).decode()
@@ -55,30 +50,24 @@ async def serving(
         yield service
 
 
-def prepared(server: Server, database: Database, keyring: Database) -> None:
-    """Migrates both, and lets the service into the keyring."""
-    users = [f"{database.service}_app", f"{database.service}_projector"]
-    databases.admit(server, keyring.name, users)
-    migrate(database.superuser_dsn, database.service)
-    migrate(keyring.superuser_dsn, "keyring", users=users)
-
-
 def settings_for(
-    kind: type[SourcedT],
-    server: Server,
+    kind: type[SettingsT],
     database: Database,
-    keyring: Database,
     issuer: Issuer,
     jwks_url: str,
     peers: Sequence[str] = (),
-) -> SourcedT:
-    """Free ports; peers that nobody answers for."""
-    user = f"{database.service}_app"
+    **own: Any,
+) -> SettingsT:
+    """Free ports; peers that nobody answers for; `own` is what no other service needs."""
     identity = issuer.settings(jwks_url)
     return kind(
         admin={"port": 0},
         identity=identity.model_dump(),
-        workload={"token_url": f"http://{HOST}:1", "client_id": user, "client_secret": "x"},
+        workload={
+            "token_url": f"http://{HOST}:1",
+            "client_id": database.service,
+            "client_secret": "x",
+        },
         cursor_key=KEY,
         fingerprint_key=KEY,
         peers=dict.fromkeys(peers, f"{HOST}:1"),
@@ -87,9 +76,9 @@ def settings_for(
             "projector_dsn": database.projector_dsn,
             "relay_dsn": database.relay_dsn,
         },
-        keyring={"dsn": server.dsn(keyring.name, user=user, password=PASSWORD), "kek": KEY},
         kafka={"bootstrap": f"{HOST}:1"},
         grpc={"port": 0},
+        **own,
     )
 
 

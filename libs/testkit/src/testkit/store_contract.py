@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from eventstore.decider import Answer, Facts, StaleVersion, execute
-from eventstore.keyring import SubjectForgotten, SubjectKeys
+from eventstore.keyring import KeptKeys, SubjectForgotten
 from eventstore.store import (
     LARGEST_EVENT,
     LONGEST_STREAM,
@@ -528,22 +528,22 @@ class EventStoreContract:
 class SubjectKeysContract:
     """Needs a fixture `keys`: an empty keyring that may also forget."""
 
-    async def test_a_subject_never_seen_has_no_key(self, keys: SubjectKeys) -> None:
+    async def test_a_subject_never_seen_has_no_key(self, keys: KeptKeys) -> None:
         assert await keys.unwrap(NORTH, ["jobs/1"]) == {}
 
-    async def test_a_key_once_made_stays(self, keys: SubjectKeys) -> None:
+    async def test_a_key_once_made_stays(self, keys: KeptKeys) -> None:
         made = await keys.create(NORTH, "jobs/1")
 
         assert await keys.create(NORTH, "jobs/1") == made
         assert await keys.unwrap(NORTH, ["jobs/1", "jobs/2"]) == {"jobs/1": made}
         assert len(made.secret) == 32
 
-    async def test_racers_get_the_same_key(self, keys: SubjectKeys) -> None:
+    async def test_racers_get_the_same_key(self, keys: KeptKeys) -> None:
         made = await asyncio.gather(*(keys.create(NORTH, "jobs/1") for _ in range(20)))
 
         assert len({each.secret for each in made}) == 1
 
-    async def test_tenants_and_subjects_have_keys_of_their_own(self, keys: SubjectKeys) -> None:
+    async def test_tenants_and_subjects_have_keys_of_their_own(self, keys: KeptKeys) -> None:
         made = [
             await keys.create(tenant, subject)
             for tenant in (NORTH, SOUTH)
@@ -552,7 +552,7 @@ class SubjectKeysContract:
 
         assert len({each.secret for each in made}) == 4
 
-    async def test_a_forgotten_subject_has_no_key_and_gets_none(self, keys: SubjectKeys) -> None:
+    async def test_a_forgotten_subject_has_no_key_and_gets_none(self, keys: KeptKeys) -> None:
         await keys.create(NORTH, "jobs/1")
         await keys.forget(NORTH, "jobs/1")
         await keys.forget(NORTH, "jobs/1")
@@ -561,7 +561,7 @@ class SubjectKeysContract:
         with pytest.raises(SubjectForgotten):
             await keys.create(NORTH, "jobs/1")
 
-    async def test_a_subject_never_seen_can_be_forgotten(self, keys: SubjectKeys) -> None:
+    async def test_a_subject_never_seen_can_be_forgotten(self, keys: KeptKeys) -> None:
         await keys.forget(NORTH, "jobs/9")
 
         with pytest.raises(SubjectForgotten):

@@ -107,24 +107,34 @@ def issuer() -> Issuer:
 
 
 class JwksServer:
-    """Where the keys of an issuer are read, at `url`, inside `async with`; counts the reads."""
+    """Where the keys of an issuer are read, at `url`, inside `async with`; counts the reads.
+
+    At `token_url` a service gets a token by its name alone.
+    """
 
     def __init__(self, issuer: Issuer) -> None:
         self.url = ""
+        self.token_url = ""
         self.reads = 0
         self._issuer = issuer
         app = web.Application()
         app.router.add_get("/jwks", self._keys)
+        app.router.add_post("/token", self._token)
         self._runner = web.AppRunner(app, access_log=None)
 
     async def _keys(self, _: web.Request) -> web.Response:
         self.reads += 1
         return web.json_response(self._issuer.jwks())
 
+    async def _token(self, request: web.Request) -> web.Response:
+        token = self._issuer.workload_token(str((await request.post())["client_id"]))
+        return web.json_response({"access_token": token, "expires_in": 600})
+
     async def __aenter__(self) -> Self:
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", 0).start()
-        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}/jwks"
+        here = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
+        self.url, self.token_url = f"{here}/jwks", f"{here}/token"
         return self
 
     async def __aexit__(self, *_: object) -> None:

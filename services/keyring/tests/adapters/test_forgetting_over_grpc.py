@@ -12,9 +12,10 @@ import grpc
 import psycopg
 import pytest
 
+from bayline.keyring.v1 import key_service_pb2 as key_pb
 from bayline.keyring.v1 import keyring_service_pb2 as pb
+from bayline.keyring.v1.key_service_pb2_grpc import KeyServiceStub
 from bayline.keyring.v1.keyring_service_pb2_grpc import KeyringServiceStub
-from devstack.postgres import Server
 from eventstore.keyring import PostgresKeyring, SubjectForgotten
 from kernel.ids import Uuid7
 from keyring.main import main
@@ -22,7 +23,7 @@ from keyring.settings import Settings
 from runtime import database as databases
 from runtime.errors import Problem, problem_of
 from runtime.migrate import migrate
-from testkit.grpc_service import Client, Reply, serving, settings_for
+from testkit.grpc_service import KEY, Client, Reply, serving, settings_for
 from testkit.servers import NewDatabase
 from testkit.tokens import Issuer, JwksServer
 
@@ -35,6 +36,7 @@ RACERS = 20
 @dataclass
 class Office:
     stub: KeyringServiceStub
+    key_stub: KeyServiceStub
     issuer: Issuer
     keys: PostgresKeyring
     superuser_dsn: str
@@ -73,21 +75,20 @@ def issuer() -> Issuer:
 
 
 @pytest.fixture
-async def office(
-    postgres_server: Server, database: NewDatabase, issuer: Issuer
-) -> AsyncIterator[Office]:
+async def office(database: NewDatabase, issuer: Issuer) -> AsyncIterator[Office]:
     keyring = database("keyring")
-    migrate(keyring.superuser_dsn, "keyring", users=["keyring_app", "keyring_projector"])
-    settings = settings_for(Settings, postgres_server, keyring, keyring, issuer, "")
+    migrate(keyring.superuser_dsn, "keyring")
+    settings = settings_for(Settings, keyring, issuer, "", kek=KEY)
     async with AsyncExitStack() as stack:
         jwks = await stack.enter_async_context(JwksServer(issuer))
         found = settings.model_copy(update={"identity": issuer.settings(jwks.url)})
         service = await stack.enter_async_context(serving(main, found))
         channel = grpc.aio.insecure_channel(f"127.0.0.1:{service.port}")
         await stack.enter_async_context(channel)
-        pool = await stack.enter_async_context(databases.pool(found.keyring.dsn, size=2))
-        keys = PostgresKeyring(pool, found.keyring.kek.get_secret_value())
-        yield Office(KeyringServiceStub(channel), issuer, keys, keyring.superuser_dsn)
+        pool = await stack.enter_async_context(databases.pool(found.database.app_dsn, size=2))
+        keys = PostgresKeyring(pool, found.kek.get_secret_value())
+        stubs = KeyringServiceStub(channel), KeyServiceStub(channel)
+        yield Office(*stubs, issuer, keys, keyring.superuser_dsn)
 
 
 @pytest.mark.parametrize(("rpc", "kind"), [("ErasePerson", "technicians"), ("RedactJob", "jobs")])
@@ -103,6 +104,24 @@ async def test_the_key_is_destroyed_when_the_answer_is_there(
     assert (held[name], held[other] is not None) == (None, True)
     with pytest.raises(SubjectForgotten):
         await office.keys.create(office.tenant, name)
+
+
+async def test_no_service_gets_the_key_of_whoever_was_forgotten(office: Office) -> None:
+    ada = await office.somebody()
+    service = Client(office.issuer.workload_token("technician"))
+    asked = key_pb.UnwrapKeysRequest(tenant=office.tenant, subjects=[ada])
+    [before] = (await service.ask(office.key_stub.UnwrapKeys, asked)).message.keys
+
+    await office.ask("ErasePerson", name=ada)
+
+    [after] = (await service.ask(office.key_stub.UnwrapKeys, asked)).message.keys
+    assert (len(before.secret), after) == (32, key_pb.SubjectKey(subject=ada))
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await service.ask(
+            office.key_stub.CreateKey,
+            key_pb.CreateKeyRequest(tenant=office.tenant, subject=ada),
+        )
+    assert problem_of(refused.value).reason == "SUBJECT_FORGOTTEN"
 
 
 async def test_many_who_forget_one_person_at_once_leave_one_event(office: Office) -> None:

@@ -1,5 +1,6 @@
 """The parts of the technician service, and how they are put together."""
 
+from assembly.keys import PeerKeys
 from assembly.service import EventSourced, Subscription
 from bayline.technician.v1.technician_service_pb2_grpc import (
     add_TechnicianServiceServicer_to_server,
@@ -15,7 +16,7 @@ from technician.settings import Settings
 
 
 async def main(settings: Settings, service: Service) -> None:
-    parts = await EventSourced.of(settings, service)
+    parts = await EventSourced.of(settings, service, PeerKeys.of(service))
     store = parts.store(codec.TABLE)
     parts.peer("workshop", codec.JOB_EVENTS.log)
     queries = TechnicianQueries(

@@ -11,7 +11,6 @@ import pytest
 from bayline.technician.v1 import technician_pb2
 from bayline.technician.v1 import technician_service_pb2 as pb
 from bayline.technician.v1.technician_service_pb2_grpc import TechnicianServiceStub
-from devstack.postgres import Server
 from messaging.envelope import Envelope
 from messaging.parking import Projection
 from technician.adapters import codec
@@ -64,10 +63,8 @@ class Office(Desk):
 
 
 @pytest.fixture(scope="module")
-def settings(postgres_server: Server, database: NewDatabase, issuer: Issuer) -> Settings:
-    return fresh_settings(
-        Settings, "technician", postgres_server, database, issuer, peers=["workshop", "keyring"]
-    )
+def settings(database: NewDatabase, issuer: Issuer) -> Settings:
+    return fresh_settings(Settings, "technician", database, issuer, peers=["workshop", "keyring"])
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from assembly.service import EventSourced, Subscription
 from bayline.vehicle.v1.vehicle_service_pb2_grpc import add_VehicleServiceServicer_to_server
+from eventstore.keyring import NoKeys
 from runtime.service import Service
 from vehicle.adapters import codec
 from vehicle.adapters.grpc import VehicleServicer
@@ -13,7 +14,7 @@ from vehicle.settings import Settings
 
 
 async def main(settings: Settings, service: Service) -> None:
-    parts = await EventSourced.of(settings, service)
+    parts = await EventSourced.of(settings, service, NoKeys())
     store = parts.store(codec.TABLE)
     parts.peer("workshop", codec.JOB_EVENTS.log)
     queries = VehicleQueries(

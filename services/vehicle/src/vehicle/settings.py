@@ -2,8 +2,8 @@
 
 from pydantic_settings import SettingsConfigDict
 
-from runtime.settings import EventSourcedSettings
+from runtime.settings import StoringSettings
 
 
-class Settings(EventSourcedSettings):
+class Settings(StoringSettings):
     model_config = SettingsConfigDict(env_prefix="VEHICLE__")

@@ -10,7 +10,6 @@ import pytest
 from bayline.vehicle.v1 import vehicle_pb2
 from bayline.vehicle.v1 import vehicle_service_pb2 as pb
 from bayline.vehicle.v1.vehicle_service_pb2_grpc import VehicleServiceStub
-from devstack.postgres import Server
 from messaging.envelope import Envelope
 from testkit.desk import Desk, fresh_settings, running
 from testkit.grpc_service import Feed, Reply, learn
@@ -58,10 +57,8 @@ class Fleet(Desk):
 
 
 @pytest.fixture(scope="module")
-def settings(postgres_server: Server, database: NewDatabase, issuer: Issuer) -> Settings:
-    return fresh_settings(
-        Settings, "vehicle", postgres_server, database, issuer, peers=["workshop"]
-    )
+def settings(database: NewDatabase, issuer: Issuer) -> Settings:
+    return fresh_settings(Settings, "vehicle", database, issuer, peers=["workshop"])
 
 
 @pytest.fixture

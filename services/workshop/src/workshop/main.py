@@ -1,5 +1,6 @@
 """The parts of the workshop service, and how they are put together."""
 
+from assembly.keys import PeerKeys
 from assembly.logs import PeerArrivals, Source
 from assembly.service import EventSourced
 from bayline.workshop.v1.workshop_service_pb2_grpc import add_WorkshopServiceServicer_to_server
@@ -16,7 +17,7 @@ from workshop.settings import Settings
 
 
 async def main(settings: Settings, service: Service) -> None:
-    parts = await EventSourced.of(settings, service)
+    parts = await EventSourced.of(settings, service, PeerKeys.of(service))
     jobs = parts.store(tables.JOBS)
     sites = parts.store(tables.SITES)
     tenants = parts.store(tables.TENANTS)

@@ -14,7 +14,6 @@ from assembly.logs import PeerArrivals
 from bayline.workshop.v1 import job_pb2, site_pb2
 from bayline.workshop.v1 import workshop_service_pb2 as pb
 from bayline.workshop.v1.workshop_service_pb2_grpc import WorkshopServiceStub
-from devstack.postgres import Server
 from eventstore.chain import shard_of
 from eventstore.keyring import InMemoryKeyring
 from eventstore.postgres import PostgresEventStore
@@ -197,9 +196,9 @@ def reading(kilometres: int) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def settings(postgres_server: Server, database: NewDatabase, issuer: Issuer) -> Settings:
+def settings(database: NewDatabase, issuer: Issuer) -> Settings:
     peers = ["vehicle", "technician", "keyring"]
-    return fresh_settings(Settings, "workshop", postgres_server, database, issuer, peers)
+    return fresh_settings(Settings, "workshop", database, issuer, peers)
 
 
 @pytest.fixture
