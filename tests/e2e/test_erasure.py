@@ -14,9 +14,11 @@ import psycopg
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from psycopg import sql
 
-from devstack import kafka, stories
+from devstack import archives, kafka, stories
 from devstack.api import Api
+from devstack.archives import Archive
 from devstack.demo import Demo
+from devstack.passphrases import VARIABLE
 from devstack.places import environment
 from devstack.postgres import binary
 from devstack.processes import run
@@ -29,6 +31,7 @@ from kernel.ids import Uuid7
 from kernel.personal import ERASED
 from messaging.kafka import connection
 
+SECRET = "known to the tests"
 PERSON, JOB = "Wilhelmina Canary-Quux", "the canary sings behind the dashboard"
 PERSONAL, ALL = (PERSON, JOB), (PERSON, JOB, "Canary-Quux")
 BAYLINE = Path(sys.executable).with_name("bayline")
@@ -125,7 +128,7 @@ async def _bayline(stack: Stack, verb: str, name: str, *more: str) -> Any:
 
 def _command(stack: Stack, *arguments: str) -> str:
     home, offset = stack.parts.home, stack.parts.environments.offset
-    place = {"BAYLINE_HOME": str(home), "BAYLINE_PORT_OFFSET": str(offset)}
+    place = {"BAYLINE_HOME": str(home), "BAYLINE_PORT_OFFSET": str(offset), VARIABLE: SECRET}
     done = run((str(BAYLINE), *arguments), env={**environment(), **place})
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -140,7 +143,7 @@ async def _searched(stack: Stack, demo: Demo, backup: Path, texts: Iterable[str]
         "tables": _tables(stack),
         "topics": [record async for record in _topics(stack)],
         "exports": [frame async for frame in _exports(analyst)],
-        "backup": _dumps(stack, backup),
+        "backup": _dumps(backup),
     }
     wanted = {text: _forms(text) for text in texts}
     found: dict[str, set[str]] = {}
@@ -210,21 +213,30 @@ async def _exports(analyst: Api) -> Any:
                 yield piece
 
 
-def _dumps(stack: Stack, backup: Path) -> Iterator[bytes]:
-    """As `pg_restore` would write them: the files themselves are compressed."""
-    for file in backup.glob("*.dump"):
-        done = run((str(binary("pg_restore")), "--file=-", str(file)), env={})
-        assert done.returncode == 0, done.stderr
-        yield done.stdout.encode()
-    for file in backup.glob("*.json"):
-        yield file.read_bytes()
+def _dumps(backup: Path) -> Iterator[bytes]:
+    """As whoever has the secret reads them: unsealed, and as `pg_restore` writes them."""
+    for name in DATABASES:
+        yield _restored(backup, f"{name}.dump")
+    yield b"".join(_archive(backup).opened(archives.KEYS))
+    yield (backup / archives.MANIFEST).read_bytes()
+
+
+def _restored(backup: Path, name: str, *only: str) -> bytes:
+    dump = backup.with_name(f"{backup.name}-{name}")
+    dump.write_bytes(b"".join(_archive(backup).opened(name)))
+    done = run((str(binary("pg_restore")), "--file=-", *only, str(dump)), env={})
+    assert done.returncode == 0, done.stderr
+    return done.stdout.encode()
+
+
+def _archive(backup: Path) -> Archive:
+    return archives.checked(backup, archives.manifest_of(backup), SECRET.encode())
 
 
 def _key_in(backup: Path, subject: str) -> bool:
     """Whether the backup has a key for the subject, wrapped as it may be."""
-    argv = (str(binary("pg_restore")), "--file=-", "--data-only", "--table=subject_key")
-    lines = run((*argv, str(backup / "keyring.dump")), env={}).stdout.splitlines()
-    [row] = [line.split("\t") for line in lines if f"\t{subject}\t" in line]
+    text = _restored(backup, "keyring.dump", "--data-only", "--table=subject_key").decode()
+    [row] = [line.split("\t") for line in text.splitlines() if f"\t{subject}\t" in line]
     return row[3] != "\\N"
 
 

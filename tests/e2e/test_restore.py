@@ -13,6 +13,7 @@ from devstack.api import Api, Refused
 from devstack.backup import backup
 from devstack.consumers import Progress
 from devstack.demo import Demo
+from devstack.passphrases import VARIABLE
 from devstack.projections import resume_halted
 from devstack.restore import restore
 from devstack.stack import Stack
@@ -25,6 +26,7 @@ def here(whole_stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     """The command line looks for its stack in the environment."""
     monkeypatch.setenv("BAYLINE_HOME", str(whole_stack.parts.home))
     monkeypatch.setenv("BAYLINE_PORT_OFFSET", str(whole_stack.parts.environments.offset))
+    monkeypatch.setenv(VARIABLE, "known to the tests")
 
 
 async def test_a_restored_stack_goes_on_once_somebody_says_so(

@@ -1,8 +1,14 @@
 import base64
+import io
 import json
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from uuid import UUID
 
+import psutil
 import psycopg
 import pytest
 from google.protobuf.message import Message
@@ -10,18 +16,23 @@ from psycopg.types.json import Jsonb
 
 from bayline.event.v1.metadata_pb2 import Metadata
 from bayline.keyring.v1.subject_pb2 import SubjectEvent, SubjectForgotten
+from devstack import archives
+from devstack.archives import MANIFEST, Archive, Manifest
 from devstack.backup import backup
 from devstack.consumers import progress, stores
 from devstack.erasures import Erasure, apply, document, recorded
 from devstack.failure import StackFailure
+from devstack.passphrases import VARIABLE
 from devstack.postgres import Server
 from devstack.restore import restore
+from devstack.sealed_files import SealingKey
 from devstack.snapshots import one_instant
 from devstack.stack import Stack
 from devstack.whereabouts import whereabouts
 from kernel.ids import Uuid7
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
+SECRET = "known to the tests"
 LOG = "bayline.workshop.v1.JobEvent"
 FOLLOW = """
 INSERT INTO consumer.cursor (name, log, shard, pos, hash)
@@ -32,6 +43,7 @@ SELECT %s, log, shard, pos + %s, '' FROM jsonb_to_record(%s) AS at(log text, sha
 def running(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Stack:
     monkeypatch.setenv("BAYLINE_HOME", str(stack.parts.home))
     monkeypatch.setenv("BAYLINE_PORT_OFFSET", str(stack.parts.environments.offset))
+    monkeypatch.setenv(VARIABLE, SECRET)
     stack.start("postgres", _ignore)
     return stack
 
@@ -96,19 +108,6 @@ def test_a_stack_that_has_lost_its_keyring_is_told_who_was_forgotten(
     _clear(running)
 
 
-def test_a_file_that_is_no_list_of_erasures_is_refused_before_anything_is_done(
-    running: Stack, tmp_path: Path
-) -> None:
-    backup(tmp_path / "backup")
-    running.down(_ignore)
-    (tmp_path / "erased.json").write_text('[{"subject": "technicians/1"}]')
-
-    with pytest.raises(StackFailure, match="is no list of erasures"):
-        restore(tmp_path / "backup", erased=tmp_path / "erased.json")
-
-    assert running.running() == {}
-
-
 def test_a_backup_is_not_written_over_another(tmp_path: Path) -> None:
     backup(tmp_path / "backup")
 
@@ -116,13 +115,102 @@ def test_a_backup_is_not_written_over_another(tmp_path: Path) -> None:
         backup(tmp_path / "backup")
 
 
-def test_a_backup_that_was_tampered_with_is_not_restored(running: Stack, tmp_path: Path) -> None:
-    backup(tmp_path / "backup")
-    dump = tmp_path / "backup" / "workshop.dump"
-    dump.write_bytes(dump.read_bytes() + b"x")
+def test_a_backup_without_a_folder_lies_beside_the_home_folder(
+    running: Stack, capsys: pytest.CaptureFixture[str]
+) -> None:
+    backup(as_json=True)
 
-    with pytest.raises(StackFailure, match=r"workshop\.dump is missing, or not what"):
-        restore(tmp_path / "backup")
+    folder = Path(json.loads(capsys.readouterr().out)["folder"])
+    assert folder.parent == running.parts.home.with_name("home-backups")
+    assert (folder / MANIFEST).exists()
+
+
+def test_a_backup_is_not_put_where_it_is_erased_with_its_stack(running: Stack) -> None:
+    with pytest.raises(StackFailure, match="goes when this stack is erased"):
+        backup(running.parts.home / "backup")
+
+
+def test_a_folder_is_meant_from_where_the_command_is_given(
+    running: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = _append(running)
+    backup(Path("backup"))
+    running.down(_ignore)
+
+    restore(Path("backup"), none_erased=True)
+
+    assert before in _events(running)
+
+
+def test_nothing_in_a_backup_can_be_read_without_its_secret(running: Stack, tmp_path: Path) -> None:
+    person, kek = _somebody(running), _kek(running)
+    backup(tmp_path / "backup", with_keys=True)
+
+    everything = b"".join(file.read_bytes() for file in (tmp_path / "backup").iterdir())
+
+    assert all(word.encode() not in everything for word in ("PGDMP", "acme", person, kek, SECRET))
+    _clear(running)
+
+
+def test_only_its_owner_enters_a_backup(tmp_path: Path) -> None:
+    backup(tmp_path / "new" / "backup")
+
+    assert {folder.stat().st_mode & 0o777 for folder in (tmp_path / "new").rglob("backup")} == {
+        0o700
+    }
+
+
+def test_a_backup_that_finds_no_room_leaves_nothing_behind(tmp_path: Path) -> None:
+    with _no_file_grows_beyond(4096), pytest.raises(StackFailure, match="cannot be written to"):
+        backup(tmp_path / "backup")
+
+    assert list(tmp_path.iterdir()) == []
+    assert [each for each in psutil.Process().children() if each.name() == "pg_dump"] == []
+
+
+def test_a_restore_that_fails_has_changed_nothing_and_may_be_repeated(
+    running: Stack, tmp_path: Path
+) -> None:
+    backup(tmp_path / "backup")
+    backup(tmp_path / "broken", with_keys=True)
+    after, kek = _append(running), _kek(running)
+    _sealed_anew(tmp_path / "broken", "technician.dump", b"PGDMP, and then nothing")
+    running.down(_ignore)
+
+    with pytest.raises(StackFailure, match=r"pg_restore failed(.|\n)*Nothing was restored"):
+        restore(tmp_path / "broken", none_erased=True)
+
+    assert running.running() == {}
+    running.start("postgres", _ignore)
+    assert after in _events(running)
+    assert _kek(running) == kek
+    assert not any(name.endswith("_draft") for name in _databases(running))
+    running.down(_ignore)
+    restore(tmp_path / "backup", none_erased=True)
+    assert after not in _events(running)
+
+
+def test_a_stack_that_is_half_restored_does_not_start_until_that_is_ended(
+    running: Stack, tmp_path: Path
+) -> None:
+    backup(tmp_path / "backup")
+    _rename(running, "parked", "moved")
+    backup(tmp_path / "broken")
+    _rename(running, "moved", "parked")
+    ada = _somebody(running)
+    _forget_person(running, _erasure(ada))
+    running.down(_ignore)
+
+    with pytest.raises(StackFailure, match="half restored"):
+        restore(tmp_path / "broken")
+    with pytest.raises(StackFailure, match="was cut off"):
+        running.up(_ignore)
+    restore(tmp_path / "backup")
+
+    assert [each.subject for each in _erased(running)] == [ada]
+    assert not running.parts.restoring().exists()
+    _clear(running)
 
 
 def test_nothing_is_restored_into_a_stack_that_runs(running: Stack, tmp_path: Path) -> None:
@@ -156,7 +244,7 @@ def test_a_backup_says_what_it_holds(running: Stack, tmp_path: Path) -> None:
     assert manifest["events"]["workshop"] == len(_events(running))
     assert manifest["epochs"]["workshop"] == _epoch(running)
     assert set(manifest["files"]) == {
-        f"{name}.dump" for name in ("workshop", "vehicle", "technician", "audit", "keyring")
+        f"{name}.dump.sealed" for name in ("workshop", "vehicle", "technician", "audit", "keyring")
     }
 
 
@@ -210,6 +298,40 @@ def test_an_event_is_found_with_its_chain_and_its_readers(running: Stack) -> Non
     assert {(reader.name, reader.behind) for reader in where.readers} == {(behind, 1), (past, 0)}
     _forget(running, behind)
     _forget(running, past)
+
+
+def _sealed_anew(folder: Path, name: str, content: bytes) -> None:
+    manifest = archives.manifest_of(folder)
+    archive = _archive(folder, manifest)
+    archive.seal(name, io.BytesIO(content))
+    (folder / MANIFEST).unlink()
+    archive.write(replace(manifest, files=archives.checksums(folder)))
+
+
+def _archive(folder: Path, manifest: Manifest) -> Archive:
+    salt = bytes.fromhex(manifest.salt)
+    return Archive(folder, SealingKey.derived(SECRET.encode(), salt), salt)
+
+
+def _databases(stack: Stack) -> list[str]:
+    with _superuser(stack, "postgres") as connection:
+        return [name for (name,) in connection.execute("SELECT datname FROM pg_database")]
+
+
+def _rename(stack: Stack, table: str, name: str) -> None:
+    with _superuser(stack, "vehicle") as connection:
+        connection.execute(f"ALTER TABLE consumer.{table} RENAME TO {name}".encode())
+
+
+@contextmanager
+def _no_file_grows_beyond(size: int) -> Iterator[None]:
+    """What a full disk does, to this process alone."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def _append(stack: Stack) -> UUID:

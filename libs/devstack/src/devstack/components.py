@@ -15,7 +15,7 @@ from devstack.environments import Environments
 from devstack.failure import StackFailure
 from devstack.kafka import Broker
 from devstack.ports import HOST
-from devstack.postgres import Cluster, folder_of
+from devstack.postgres import Cluster, folder_of, keep_private
 from devstack.processes import Program, run
 from devstack.topology import Service
 from messaging.admin import ensure_topics
@@ -64,6 +64,10 @@ class Parts:
         """Checkpoints of the audit log, apart from the database that holds it."""
         return self.home / "audit" / "checkpoints.ndjson"
 
+    def restoring(self) -> Path:
+        """Whom a restore forgets again: there until it is done, also when it is cut off."""
+        return self.home / "erased.json"
+
     def cluster(self) -> Cluster:
         server = self.environments.postgres
         return Cluster(folder_of(self.home), self.log("postgres"), server)
@@ -91,6 +95,7 @@ class Parts:
         cluster = self.cluster()
 
         def prepare() -> Program:
+            keep_private(self.home)
             cluster.initialise()
             cluster.clear_after_kill()
             return cluster.program()

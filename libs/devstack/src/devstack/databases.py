@@ -63,6 +63,14 @@ def drop(server: Server, database: str) -> None:
         )
 
 
+def put_in_place(server: Server, draft: str, database: str) -> None:
+    """The draft becomes the database, and what was the database is gone."""
+    drop(server, database)
+    with psycopg.connect(server.dsn(), autocommit=True) as connection:
+        names = map(sql.Identifier, (draft, database))
+        connection.execute(sql.SQL("ALTER DATABASE {} RENAME TO {}").format(*names))
+
+
 def _described(
     server: Server, service: str, passwords: Mapping[str, str], database: str
 ) -> Database:

@@ -17,7 +17,7 @@ from uuid import UUID
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from devstack import accounts
+from devstack import accounts, private_files
 from devstack.accounts import Login, Right
 from devstack.failure import StackFailure
 from devstack.places import BUILD
@@ -107,11 +107,8 @@ class Broker:
 
     def initialise(self) -> None:
         """Writes the configuration; formats the data folder where there is none yet."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        (self.folder / "log4j2.properties").write_text(LOGGING)
-        properties = self.folder / "server.properties"
-        properties.touch(mode=0o600)
-        properties.write_text(self._properties())
+        private_files.write(self.folder / "log4j2.properties", LOGGING)
+        private_files.write(self.folder / "server.properties", self._properties())
         if not (self.data / "meta.properties").exists():
             self._format()
 

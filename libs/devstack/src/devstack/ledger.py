@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from signal import Signals
 
+from devstack import private_files
 from devstack.failure import StackFailure
 from devstack.processes import Running
 
@@ -20,7 +21,8 @@ class Busy(StackFailure):
 @contextmanager
 def locked(file: Path, taken: Busy) -> Iterator[None]:
     """As long as this process lives, at most."""
-    file.parent.mkdir(parents=True, exist_ok=True)
+    private_files.make_folder(file.parent)
+    file.touch(mode=private_files.FILE)
     with file.open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -66,9 +68,8 @@ class Ledger:
             yield
 
     def _write(self, known: dict[str, Running]) -> None:
-        draft = self.file.with_suffix(".draft")
-        draft.write_text(json.dumps([asdict(running) for running in known.values()], indent=2))
-        draft.replace(self.file)
+        entries = [asdict(running) for running in known.values()]
+        private_files.write(self.file, json.dumps(entries, indent=2))
 
 
 def _running(entry: dict[str, object]) -> Running:

