@@ -61,7 +61,7 @@ arch: setup ## Who may import whom
 ##@ Test
 test: browser protos lint types arch ## Everything, against real PostgreSQL and real Kafka on ports of its own
 	@scripts/coverage
-	@$(BIN)/pytest --numprocesses 2 --dist loadgroup
+	@$(BIN)/pytest --numprocesses 2 --dist loadfile
 
 unit: setup ## What needs no server, in seconds; T=path for a part
 	@$(BIN)/pytest -m "not integration and not e2e" $(T)

@@ -14,8 +14,6 @@ from runtime.migrate import migrate
 from testkit.events import LOAN_LOG, LoanEvent, loan_codec
 from testkit.servers import NewDatabase
 
-pytest.register_assert_rewrite("testkit.store_contract", "testkit.golden")
-
 Pool = AsyncConnectionPool[AsyncConnection[Any]]
 
 LIMITS = "-c lock_timeout=2s -c statement_timeout=5s"

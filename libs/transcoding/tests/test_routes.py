@@ -88,7 +88,7 @@ async def test_a_body_may_be_one_field(client: Any, handler: Any, shop: Any) -> 
     )
 
 
-@pytest.mark.parametrize(("times", "status"), [(4, 200), (5, 400), (5_000, 400)])
+@pytest.mark.parametrize(("times", "status"), [(4, 200), (5, 400), (90, 400)])
 async def test_a_repeated_query_parameter_is_read_as_far_as_its_bound(
     client: Any, handler: Any, times: int, status: int
 ) -> None:
