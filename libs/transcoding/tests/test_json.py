@@ -258,7 +258,7 @@ def test_a_flood_of_nonsense_is_cut_short(shop: Any) -> None:
 def test_a_list_is_read_as_far_as_its_bound(shop: Any, sent: int, read: int) -> None:
     """What is beyond is not even looked at: it is no line."""
     message = shop.message("PlaceOrderRequest")()
-    document = {"lines": [{}] * 50 + ["no line"] * (sent - 50)}
+    document: Any = {"lines": [{}] * 50 + ["no line"] * (sent - 50)}
 
     violations = parser(type(message))(document, message)
 

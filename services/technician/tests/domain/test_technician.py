@@ -14,6 +14,7 @@ from technician.domain.errors import (
     TechnicianInactive,
     TechnicianNotFound,
     TechnicianRegisteredAlready,
+    TooManyCertifications,
 )
 from technician.domain.technician import (
     TECHNICIAN,
@@ -196,6 +197,15 @@ def test_a_technician_is_what_the_events_add_up_to() -> None:
         active=False,
     )
     assert site(ada) == HAMBURG
+
+
+def test_a_technician_is_granted_as_many_certifications_as_fit() -> None:
+    granted = [CertificationGranted(f"C-{number}", NEW_YEAR, None) for number in range(200)]
+    one_more = GrantCertification("HV", NEW_YEAR)
+
+    assert given(REGISTERED, *granted[1:]).when(decide, one_more, NOW)
+    with pytest.raises(TooManyCertifications):
+        given(REGISTERED, *granted).when(decide, one_more, NOW)
 
 
 def test_a_certification_granted_again_stands_beside_the_one_before() -> None:

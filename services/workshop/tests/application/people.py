@@ -15,6 +15,7 @@ from kernel.errors import Forbidden
 from kernel.ids import SequentialIds
 from kernel.personal import Personal
 from kernel.units import Distance
+from workshop.adapters.codec import JOB_EVENTS, SITE_EVENTS, TENANT_EVENTS
 from workshop.application.commands import JobCommands, SettingsCommands, SiteCommands
 from workshop.application.facts import KnownVehicle
 from workshop.application.job_facts import JobFactsReader
@@ -23,12 +24,10 @@ from workshop.application.ports import Known
 from workshop.application.reading import JobReader, SiteReader, found_job
 from workshop.domain.job import commands
 from workshop.domain.job.commands import JobCommand, LineEstimate
-from workshop.domain.job.events import JobEvent
 from workshop.domain.job.facts import Certification, TechnicianFacts
 from workshop.domain.job.state import Job, NoJob
 from workshop.domain.job.values import JobSource, Priority, RepairReason
-from workshop.domain.site import OpenSite, Site, SiteEvent
-from workshop.domain.tenant import TenantEvent
+from workshop.domain.site import OpenSite, Site
 from workshop.domain.values import (
     BayId,
     JobId,
@@ -124,9 +123,9 @@ class Workshop:
 
     def __init__(self) -> None:
         self.clock, self.ids = FixedClock(NOON), SequentialIds()
-        jobs = InMemoryEventStore[JobEvent](log="jobs", clock=self.clock)
-        sites = InMemoryEventStore[SiteEvent](log="sites", clock=self.clock)
-        tenants = InMemoryEventStore[TenantEvent](log="tenants", clock=self.clock)
+        jobs = InMemoryEventStore(log="jobs", codec=JOB_EVENTS, clock=self.clock)
+        sites = InMemoryEventStore(log="sites", codec=SITE_EVENTS, clock=self.clock)
+        tenants = InMemoryEventStore(log="tenants", codec=TENANT_EVENTS, clock=self.clock)
         self.store = jobs
         self.facts, self.arrivals = ToldFacts(), ToldArrivals()
         reader = JobFactsReader(jobs, sites, tenants, self.facts, self.arrivals, patience=0.05)

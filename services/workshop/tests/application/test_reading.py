@@ -54,10 +54,22 @@ async def test_history_tells_what_happened(workshop: Workshop) -> None:
     job = workshop.new_job()
     await workshop.after(job, workshop.request(), TRIAGED)
 
-    told = await workshop.reader.history(TENANT, job, Person())
+    told, end = await workshop.reader.history(TENANT, job, Person())
 
-    assert [each.recorded.version for each in told] == [1, 2]
+    assert ([each.recorded.version for each in told], end) == ([1, 2], None)
     assert "Brakes grind" in told[0].text
+
+
+async def test_history_is_told_page_by_page(workshop: Workshop) -> None:
+    job = workshop.new_job()
+    await workshop.after(job, workshop.request(), TRIAGED)
+
+    first, end = await workshop.reader.history(TENANT, job, Person(), size=1)
+    last, none = await workshop.reader.history(TENANT, job, Person(), size=1, after=1)
+    beyond, nothing = await workshop.reader.history(TENANT, job, Person(), after=2)
+
+    assert [each.recorded.version for each in (*first, *last)] == [1, 2]
+    assert (end, none, nothing, list(beyond)) == (1, None, None, [])
 
 
 async def test_a_job_is_neither_shown_nor_told_without_leave(workshop: Workshop) -> None:

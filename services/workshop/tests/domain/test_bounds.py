@@ -55,7 +55,7 @@ from workshop.domain.job.events import (
 )
 from workshop.domain.job.facts import CheckInFacts, DeferredLine, InvoiceFacts
 from workshop.domain.job.values import PartNeed
-from workshop.domain.values import BayId, TaxRates
+from workshop.domain.values import Bay, BayId, TaxRates
 
 SECOND = timedelta(seconds=1)
 HOURS_1000 = 1000 * HOUR
@@ -230,7 +230,7 @@ def test_a_site_opens_with_prices_that_a_workshop_can_have(rate: int, tax: TaxRa
 
 @pytest.mark.parametrize(("there", "held"), [(199, True), (200, False)])
 def test_a_site_has_at_most_200_bays_in_its_life(there: int, held: bool) -> None:
-    bays = tuple(site.Bay(BayId(str(number)), str(number), retired=True) for number in range(there))
+    bays = tuple(Bay(BayId(str(number)), str(number), retired=True) for number in range(there))
     berlin = site.Site("Berlin", "BER", "Europe/Berlin", "EUR", bays=bays)
 
     assert changed(site.AddBay("New"), berlin) is held

@@ -23,5 +23,9 @@ class CertificationEndsBeforeItBegins(InvalidArgument):
     pass
 
 
+class TooManyCertifications(RuleViolated):
+    pass
+
+
 class CertificationNotHeld(RuleViolated):
     pass

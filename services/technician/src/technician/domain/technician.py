@@ -16,10 +16,12 @@ from technician.domain.errors import (
     TechnicianInactive,
     TechnicianNotFound,
     TechnicianRegisteredAlready,
+    TooManyCertifications,
 )
 from technician.domain.values import Certification, SiteId
 
 PERSONNEL_NUMBER_SCOPE = "personnel-number"
+MOST_CERTIFICATIONS = 200  # ever granted: each list of technicians shows them all
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +188,11 @@ def grant(command: GrantCertification, technician: Technician) -> list[Technicia
         )
     if granted in technician.certifications:
         return []
+    if len(technician.certifications) >= MOST_CERTIFICATIONS:
+        raise TooManyCertifications(
+            f"{MOST_CERTIFICATIONS} certifications were granted, and more do not fit",
+            most=str(MOST_CERTIFICATIONS),
+        )
     return [CertificationGranted(command.code, command.valid_from, command.expires_at)]
 
 

@@ -21,7 +21,13 @@ from workshop.adapters.permission import offered, visible
 from workshop.application.commands import JobCommands, SettingsCommands, SiteCommands
 from workshop.application.ports import Known
 from workshop.application.queries import After, JobList, SiteList
-from workshop.application.reading import JobReader, SiteReader, found_job, found_site
+from workshop.application.reading import (
+    LONGEST_HISTORY,
+    JobReader,
+    SiteReader,
+    found_job,
+    found_site,
+)
 from workshop.domain import site, tenant
 from workshop.domain.errors import SlotInvalid
 from workshop.domain.job import commands as job
@@ -160,8 +166,16 @@ class WorkshopServicer(WorkshopServiceServicer):
         self, request: pb.GetJobHistoryRequest, context: Context
     ) -> pb.JobHistory:
         by = self._asker()
-        told = await self._queries.jobs.history(by.tenant, codec.job_id(request.name), by)
-        return pb.JobHistory(entries=map(codec.history_entry, told))
+        after = pages.opened(request)
+        told, end = await self._queries.jobs.history(
+            by.tenant,
+            codec.job_id(request.name),
+            by,
+            size=request.page_size or LONGEST_HISTORY,
+            after=int(after[0]) if after else 0,
+        )
+        token = pages.sealed(request, str(end), "") if end else ""
+        return pb.JobHistory(entries=map(codec.history_entry, told), next_page_token=token)
 
     async def ListJobs(  # noqa: N802 -- the RPC's name
         self, request: pb.ListJobsRequest, context: Context

@@ -21,6 +21,9 @@ from workshop.domain.words import describe
 
 T = TypeVar("T")
 
+LONGEST_HISTORY = 100
+"""Events: each may say three times 2,000 characters, and all fit one message."""
+
 
 @dataclass(frozen=True, slots=True)
 class Told(Generic[T]):
@@ -58,14 +61,23 @@ class JobReader:
         )
         return Known(await self.in_words(tenant, job_id, job), max(seen))
 
-    async def history(self, tenant: str, job_id: JobId, by: Asker) -> Sequence[Told[JobEvent]]:
+    async def history(
+        self,
+        tenant: str,
+        job_id: JobId,
+        by: Asker,
+        *,
+        size: int = LONGEST_HISTORY,
+        after: int = 0,
+    ) -> tuple[Sequence[Told[JobEvent]], int | None]:
+        """What happened after a version, and the version where it ends; None for the last page."""
         stream = await self.store.read(tenant, UUID(job_id))
         self._require(fold(JOB.evolve, JOB.initial, stream.events), by)
-        events = await self.words.reveal(
-            tenant, UUID(job_id), tuple(each.event for each in stream.events)
-        )
-        told = zip(stream.events, events, strict=True)
-        return [Told(recorded, describe(event)) for recorded, event in told]
+        page = stream.events[after : after + size]
+        events = await self.words.reveal(tenant, UUID(job_id), tuple(each.event for each in page))
+        told = zip(page, events, strict=True)
+        end = page[-1].version if page and page[-1].version < stream.version else None
+        return [Told(recorded, describe(event)) for recorded, event in told], end
 
     async def in_words(self, tenant: str, job_id: JobId, job: Job) -> Job:
         """What was said about it, opened; also of lines whose words an earlier job keeps."""
