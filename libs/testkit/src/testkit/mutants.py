@@ -22,6 +22,7 @@ EVENTSTORE_TESTS = "libs/eventstore/tests"
 CONTRACT = f"{EVENTSTORE_TESTS}/test_postgres.py::TestPostgresEventStore"
 WAITING = f"{EVENTSTORE_TESTS}/test_waiting.py"
 MESSAGING_TESTS = "libs/messaging/tests"
+DOOR = "services/gateway/tests/test_door.py"
 FAILED = 1  # what pytest says when it ran, and a test was red
 
 KEY_FIRST = """\
@@ -166,6 +167,30 @@ MUTANTS = (
         "            async with connection.pipeline():\n",
         (
             f"{MESSAGING_TESTS}/test_consumer.py::test_passing_trouble_is_waited_out_and_never_parked[trouble0]",
+        ),
+    ),
+    Mutant(
+        "token before parse",
+        "services/gateway/src/gateway/door.py",
+        "            await self._admit(scope)\n",
+        "            await receive()\n            await self._admit(scope)\n",
+        (f"{DOOR}::test_nobody_is_waited_for_who_is_refused_anyway",),
+    ),
+    Mutant(
+        "role before parse",
+        "libs/transcoding/src/transcoding/routes.py",
+        "        with suppress(ClientDisconnect), self._admit(self._method, scope):\n",
+        "        await receive()\n"
+        "        with suppress(ClientDisconnect), self._admit(self._method, scope):\n",
+        (f"{DOOR}::test_nobody_is_waited_for_who_is_refused_anyway",),
+    ),
+    Mutant(
+        "a stream that has ended makes room",
+        "services/gateway/src/gateway/limits.py",
+        "            self._release(yours)\n",
+        "            self._open[yours] += 0\n",
+        (
+            "services/gateway/tests/test_limits.py::TestStreams::test_a_stream_that_breaks_or_ends_makes_room",
         ),
     ),
 )

@@ -39,6 +39,8 @@ STAND_ONCE = frozenset(
 class HostUnknown(InvalidArgument):
     """The request was meant for somebody else, or comes by a name that is not ours."""
 
+    status = 421
+
 
 class HeaderRepeated(InvalidArgument):
     """Two readers of the request could each believe another one of the two."""
@@ -47,13 +49,19 @@ class HeaderRepeated(InvalidArgument):
 class ContentEncodingUnsupported(InvalidArgument):
     """What is compressed is not unpacked here."""
 
+    status = 415
+
 
 class BodyTooLarge(InvalidArgument):
     """More bytes than the gateway takes; refused before they are read where the length is said."""
 
+    status = 413
+
 
 class BodyTooSlow(InvalidArgument):
     """The body did not come in time; its connection is wanted for others."""
+
+    status = 408
 
 
 class BodyIncomplete(InvalidArgument):
