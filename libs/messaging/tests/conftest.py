@@ -90,9 +90,11 @@ def consumer_database(database: NewDatabase) -> Database:
 
 
 def _prepared(made: Database) -> Database:
+    """Once or again."""
     migrate(made.owner_dsn, "workshop", folders=["messaging/migrations"])
     with psycopg.connect(made.superuser_dsn, autocommit=True) as connection:
-        connection.execute(TABLE)
+        if not connection.execute("SELECT to_regclass('public.seen')").fetchone()[0]:  # type: ignore[index]  # one row
+            connection.execute(TABLE)
     return made
 
 
@@ -110,8 +112,10 @@ async def shop(
 def shop_in(kafka_server: KafkaServer, topic_prefix: str) -> Any:
     """A shop in a database that the test brings along."""
 
-    def open_shop(made: Database) -> AbstractAsyncContextManager[Shop]:
-        return _a_shop(kafka_server, _prepared(made), topic_prefix)
+    def open_shop(
+        made: Database, kafka: KafkaServer = kafka_server
+    ) -> AbstractAsyncContextManager[Shop]:
+        return _a_shop(kafka, _prepared(made), topic_prefix)
 
     return open_shop
 

@@ -22,6 +22,7 @@ from messaging.kafka import KafkaPublisher, producer
 from messaging.positions import covered
 from messaging.relay import Relay
 from messaging.status import NotHalted, Status, accept, resume
+from messaging.telemetry import HALTED, LAG, LAG_TIME, REBUILD_NEEDED
 from testkit.failpoints import doing_at, failing_at
 from testkit.servers import PASSWORDS, KafkaServer, own_postgres
 from testkit.topics import WrittenLog, eventually, publish
@@ -203,6 +204,7 @@ async def test_an_event_of_a_kind_not_known_yet_is_skipped_and_counted(
 
     async with running(shop.consumer()):
         await eventually(lambda: shop.has_applied(len(JOBS) + 1))
+        await eventually(lambda: REBUILD_NEEDED.now()[shop.name] == 1)
 
     assert await shop.order_of(JOBS[0]) == [1, 3]
     assert (await shop.status()).rebuild_needed == 1
@@ -377,7 +379,10 @@ async def test_a_new_epoch_halts_until_someone_resumes(shop: Shop, running: Runn
         fresh = shop.log.append(JOBS[0], b"after the restore")
         await publish(shop.kafka, [fresh])
         await eventually(shop.is_halted)
+        await eventually(lambda: HALTED.now()[shop.name] == 1)
 
+        assert LAG.now()[shop.name] > 0
+        await eventually(lambda: LAG_TIME.now()[shop.name] > 0)
         assert await shop.applied() == before
         assert (await shop.status()).epoch == epoch
         with pytest.raises(NotHalted):
@@ -385,6 +390,7 @@ async def test_a_new_epoch_halts_until_someone_resumes(shop: Shop, running: Runn
 
         await resume(shop.pool, shop.name, epoch)
         await shop.agrees_with_the_log()
+        await eventually(lambda: HALTED.now()[shop.name] == LAG.now()[shop.name] == 0)
         write(shop)
         await publish(shop.kafka, shop.log.envelopes)
         await shop.agrees_with_the_log()

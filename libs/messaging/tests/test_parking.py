@@ -13,6 +13,7 @@ from messaging.envelope import headers_of
 from messaging.parking import NotParked, Parked, Retried, discard, lock_parked, parked, retry
 from messaging.retries import answer, ask
 from messaging.status import Status
+from messaging.telemetry import PARKED_NOW, UNPUBLISHED
 from testkit.seen import a_pool
 from testkit.servers import KafkaServer
 from testkit.topics import WrittenLog, eventually, everything_in, publish, topics
@@ -86,10 +87,12 @@ async def test_a_retry_that_a_person_asks_for_is_done_by_the_consumer(
 ) -> None:
     async with running(shop.consumer()):
         await fall_ill(shop)
+        await eventually(lambda: PARKED_NOW.now()[shop.name] == 6)
         shop.seen.healed = True
         number = await _asked_by_a_person(shop)
 
         await eventually(lambda: _is_answered(shop, number))
+        await eventually(lambda: PARKED_NOW.now()[shop.name] == 0)
 
         assert await answer(shop.pool, number) == Retried(applied=6, failed=0)
         await shop.agrees_with_the_log()
@@ -253,9 +256,11 @@ async def test_a_missing_topic_holds_up_no_dead_letters_but_its_own(
     async with running(DlqRelay(shop.pool, shop.kafka)):
         await eventually(lambda: _is_relayed(shop, log=shop.log.log))
         assert not await _is_relayed(shop, log=gone)
+        assert UNPUBLISHED.now()[gone] == 3
 
         async with topics(shop.kafka, gone):
             await eventually(lambda: _is_relayed(shop, log=gone))
+            await eventually(lambda: UNPUBLISHED.now()[gone] == 0)
             assert len(await everything_in(shop.kafka, dlq_of(gone))) == 3
 
     assert len(await everything_in(shop.kafka, dlq_of(shop.log.log))) == 3

@@ -2,17 +2,28 @@ import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import timedelta
 from typing import Protocol
 from uuid import UUID
 
 import pytest
 
+from kernel.clock import FixedClock
 from messaging.envelope import Envelope, envelope_from, envelope_of, headers_of
 from messaging.kafka import KafkaPublisher, Publish
-from messaging.relay import Relay, TopicAheadOfStore
+from messaging.relay import Relay
+from messaging.telemetry import OUTBOX_AGE, RELAY_HALTED
 from testkit.failpoints import Injected, failing_at
 from testkit.servers import KafkaServer
-from testkit.topics import LeaseLost, WrittenLog, WrittenRow, eventually, everything_in, publish
+from testkit.topics import (
+    MONDAY_8AM,
+    LeaseLost,
+    WrittenLog,
+    WrittenRow,
+    eventually,
+    everything_in,
+    publish,
+)
 
 pytestmark = pytest.mark.integration
 
@@ -181,20 +192,59 @@ async def test_a_store_that_lost_its_tail_is_not_published_over(
     await publish(shop.kafka, [last])
     shop.log.lose_last(last.shard)
 
-    with pytest.raises(TopicAheadOfStore, match="give the restored store a new epoch"):
-        await relay(shop).run()
+    published = len(await everything_in(shop.kafka, shop.log.log))
 
-    shop.log.begin_new_epoch()
-    write(shop)
-    async with running(relay(shop)):
+    halted = relay(shop)
+    async with running(halted):
+        await eventually(lambda: "give the restored store a new epoch" in halted.complaint)
+        write(shop)
+        assert RELAY_HALTED.now()[shop.log.log] == 1
+        assert len(await everything_in(shop.kafka, shop.log.log)) == published
+
+        shop.log.begin_new_epoch()
         await eventually(lambda: is_drained(shop))
+        assert (halted.complaint, RELAY_HALTED.now()[shop.log.log]) == ("", 0)
 
 
-async def test_a_store_that_was_rewritten_is_not_published_over(shop: Shop) -> None:
+async def test_while_a_relay_is_halted_what_waits_grows_older(shop: Shop, running: Running) -> None:
+    clock = FixedClock(MONDAY_8AM)
+    last = shop.log.append(JOBS[0], b"published, then lost")
+    await publish(shop.kafka, [last])
+    shop.log.lose_last(last.shard)
+
+    halted = Relay(shop.log.tail(), KafkaPublisher(shop.kafka), clock=clock)
+    async with running(halted):
+        await eventually(lambda: halted.complaint)
+        clock.advance(timedelta(minutes=5))
+
+        assert OUTBOX_AGE.now()[shop.log.log] == 300
+
+
+async def test_a_store_that_was_rewritten_is_not_published_over(
+    shop: Shop, running: Running
+) -> None:
     lost = shop.log.append(JOBS[0], b"published, then lost")
     await publish(shop.kafka, [lost])
     shop.log.lose_last(lost.shard)
     shop.log.append(JOBS[0], b"another truth")
 
-    with pytest.raises(TopicAheadOfStore):
-        await relay(shop).run()
+    halted = relay(shop)
+    async with running(halted):
+        await eventually(lambda: halted.complaint)
+        assert len(await everything_in(shop.kafka, shop.log.log)) == 1
+
+
+async def test_events_that_the_store_loses_while_the_relay_runs_are_not_published_over(
+    shop: Shop, running: Running
+) -> None:
+    """As when the database fails over to a replica that lags: connections break, nothing restarts."""
+    write(shop)
+    publishing = relay(shop)
+    async with running(publishing):
+        await eventually(lambda: is_drained(shop))
+        last = shop.log.append(JOBS[0], b"published, then lost")
+        await eventually(lambda: is_drained(shop))
+        with failing_at("relay.before_fetch"):
+            shop.log.lose_last(last.shard)
+            shop.log.append(JOBS[0], b"another truth")
+            await eventually(lambda: publishing.complaint.startswith(shop.log.log))

@@ -18,6 +18,7 @@ from messaging.subject import Backfill, Heads
 from runtime.database import Pool
 
 ARRIVAL_SECONDS = 0.2
+HEADS_SECONDS = 5.0
 
 
 class PeerLog:
@@ -33,7 +34,7 @@ class PeerLog:
             yield envelope_from(row_of(stored, epoch))
 
     async def heads(self, log: str) -> Heads:
-        found = await self._stub.GetHeads(pb.GetHeadsRequest(log=log))
+        found = await self._stub.GetHeads(pb.GetHeadsRequest(log=log), timeout=HEADS_SECONDS)
         return Heads(found.epoch, list(found.heads))
 
 

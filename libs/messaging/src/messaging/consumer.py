@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import structlog
 from aiokafka import (
@@ -33,13 +33,14 @@ from messaging.cursor import (
 )
 from messaging.effects import Effects, Unparked
 from messaging.envelope import Envelope
-from messaging.kafka import KafkaSettings, connection
+from messaging.kafka import START_SECONDS, KafkaSettings, Pulse, connection, leave
 from messaging.parking import Projection
 from messaging.retries import Retries
+from messaging.standing import Standing
 from messaging.status import halt, register
 from messaging.subject import Backfill, StoreSilent, Subject
-from messaging.telemetry import LAG, LAG_TIME, UNPUBLISHED
-from messaging.trouble import PASSING, passing
+from messaging.telemetry import LAG, LAG_TIME, UNPUBLISHED, Covered
+from messaging.trouble import PASSING, Spell, passing
 
 POLL_MILLISECONDS = 200
 HELD_MILLISECONDS = 25
@@ -48,7 +49,7 @@ REBALANCE_MILLISECONDS = 15_000  # what the batch at hand may take
 MOST_RECORDS = 500
 FROM_STORE_AT_ONCE = 500
 HALTED_SECONDS = 1.0
-REPORT_SECONDS = 5.0
+GRACE_SECONDS = 15.0  # three reports
 CLOSE_SECONDS = 3.0
 
 log = structlog.get_logger()
@@ -83,6 +84,14 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         self._clock = clock or SystemClock()
         self._effects = (Effects if parks else Unparked)(pool, name, projection, self._clock)
         self._retries = Retries(pool, name, projection)
+        self._standing = Standing(pool, name)
+        self._lag, self._covered = 0, Covered(self._clock, GRACE_SECONDS)
+        self._silent = Spell("broker_silent", consumer=name)
+        self._restarted = Spell("consumer_restarted", consumer=name)
+        self._held_up = Spell("consumer_held_up", consumer=name)
+        self._store_silent = Spell("store_silent", consumer=name)
+        LAG.watch(name, self._records_behind)
+        LAG_TIME.watch(name, self._seconds_behind)
         self._backfill, self._pace = backfill, pace
         self._stopped = asyncio.Event()
         self._working = asyncio.Lock()  # held while cursors move; a rebalance waits for it
@@ -93,7 +102,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         self._most = self._most_ever = most
         self._newest: datetime | None = None
         for topic in topics:
-            UNPUBLISHED.set(0, {"bayline.log": topic})  # until something is parked
+            UNPUBLISHED.set(topic, 0)  # until something is parked
 
     @property
     def name(self) -> str:
@@ -104,31 +113,43 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         """What is projected, and from where."""
         return Subject(self._settings, self._topics, self._projection, self._backfill)
 
+    @property
+    def complaint(self) -> str:
+        """Why it applies nothing though it runs; empty while it does."""
+        if self._standing.halted:
+            return f"halted: {self._standing.reason}"
+        spells = (self._silent, self._restarted, self._held_up, self._store_silent)
+        return "; ".join(spell.complaint for spell in spells if spell.complaint)
+
     def stop(self) -> None:
         """Ends `run` after the batch at hand."""
         self._stopped.set()
 
     async def run(self) -> None:
         """Until stopped. Trouble with Kafka or the database is waited out; a bug comes out."""
-        retrying = asyncio.create_task(self._retries.run())
+        beside = [asyncio.create_task(each.run()) for each in (self._retries, self._standing)]
         try:
             await self._consume()
         finally:
-            retrying.cancel()
-            await asyncio.wait([retrying], timeout=CLOSE_SECONDS)
+            for task in beside:
+                task.cancel()
+            await asyncio.wait(beside, timeout=CLOSE_SECONDS)
 
     async def _consume(self) -> None:
         backoff = Backoff()
         while not self._stopped.is_set():
             try:
-                async with self._joined() as kafka:
+                async with self._joined() as kafka, self._pulse(kafka) as pulse:
                     while not self._stopped.is_set():
+                        pulse.check()
                         count = await self._turn(kafka)
-                        backoff.reset()
+                        if self._placed:
+                            backoff.reset()
+                            self._restarted.calm()
                         if self._pace and count < self._most:
                             await self._rest(self._pace)
-            except KafkaError as error:
-                log.warning("consumer_restarted", consumer=self._name, error=repr(error))
+            except (KafkaError, TimeoutError) as error:
+                self._restarted.met(error)
                 await self._rest(backoff.next())
 
     async def _rest(self, seconds: float) -> None:
@@ -159,16 +180,16 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
             rebalance_timeout_ms=REBALANCE_MILLISECONDS,
         )
         kafka.subscribe(list(self._topics), listener=self)
-        reporting = asyncio.create_task(self._report(kafka))
         try:
-            await kafka.start()
+            async with asyncio.timeout(START_SECONDS):
+                await kafka.start()
             yield kafka
         finally:
-            reporting.cancel()
             self._placed.clear()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(CLOSE_SECONDS):
-                    await kafka.stop()
+            await leave(kafka)
+
+    def _pulse(self, kafka: AIOKafkaConsumer) -> Pulse:
+        return Pulse(lambda: self._report(kafka), self._silent)
 
     async def _turn(self, kafka: AIOKafkaConsumer) -> int:
         """Returns how many records there were."""
@@ -194,7 +215,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
             except Exception as error:
                 if not (isinstance(error, Displaced) or passing(error)):
                     raise
-                log.warning("consumer_held_up", consumer=self._name, error=repr(error))
+                self._held_up.met(error)
                 self._most = max(1, self._most // 4)
                 self._hold(kafka, kafka.assignment())
 
@@ -235,6 +256,9 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         placed = {p: records for p, records in found.items() if p in self._placed}
         batch = sort(placed, self._cursors)
         await self._apply(batch)
+        if self._placed >= kafka.assignment():
+            self._held_up.calm()
+            self._store_silent.calm()
         for gap in batch.gaps:
             await self._fill(kafka, gap)
         if batch.diverged:
@@ -252,7 +276,6 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
     async def _fill(self, kafka: AIOKafkaConsumer, gap: Gap) -> None:
         """The partition is read again from its cursor afterwards, so the gap's far side comes back."""
         from_pos = self._cursors[gap.place].pos + 1
-        log.warning("gap_found", consumer=self._name, place=gap.place, from_pos=from_pos)
         self._hold(kafka, [gap.partition], 0.0)
         try:
             read = await self._read_store(gap.place, from_pos, gap.to_pos)
@@ -261,6 +284,8 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         else:
             if not read:
                 self._wait_for_store(kafka, gap.partition, "it has not what the topic has")
+            else:
+                log.warning("gap_filled", consumer=self._name, place=gap.place, from_pos=from_pos)
 
     async def _prove(self, partition: TopicPartition, end: int) -> None:
         """After a halt the store is read from each cursor to its end, and the topic from `end`."""
@@ -300,7 +325,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
     def _wait_for_store(
         self, kafka: AIOKafkaConsumer, partition: TopicPartition, reason: str
     ) -> None:
-        log.warning("store_silent", consumer=self._name, topic=partition.topic, reason=reason)
+        self._store_silent.met(reason)
         self._hold(kafka, [partition])
 
     def _hold(
@@ -326,21 +351,30 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         return max((cursor.kafka_offset for cursor in self._of(partition)), default=-1)
 
     async def _report(self, kafka: AIOKafkaConsumer) -> None:
-        """Lag, and Kafka's own idea of it. Beside the work: Kafka answers behind a waiting fetch."""
-        while True:
-            await asyncio.sleep(REPORT_SECONDS)
-            done = {partition: self._offset(partition) + 1 for partition in kafka.assignment()}
-            with suppress(KafkaError, TimeoutError):
-                async with asyncio.timeout(REPORT_SECONDS):
-                    ends = await kafka.end_offsets(list(done))
-                    self._measure(sum(max(0, ends[p] - offset) for p, offset in done.items()))
-                    await kafka.commit(done)
+        """Lag, and Kafka's own idea of it. Beside the work: Kafka answers behind a waiting fetch.
+
+        Who has no partition asks all the same: an answer is what says that there is nothing.
+        """
+        done = {partition: self._offset(partition) + 1 for partition in kafka.assignment()}
+        ends = await kafka.end_offsets(list(done) or [TopicPartition(self._topics[0], 0)])
+        self._measure(sum(max(0, ends[p] - offset) for p, offset in done.items()))
+        if done:
+            with suppress(KafkaError):  # a rebalance, say; the next report tells it
+                await kafka.commit(done)
 
     def _measure(self, lag: int) -> None:
-        labels = {"bayline.consumer": self._name}
-        behind = self._clock.now() - self._newest if lag and self._newest else timedelta()
-        LAG.set(lag, labels)
-        LAG_TIME.set(max(0.0, behind.total_seconds()), labels)
+        self._lag = lag
+        if self._records_behind():
+            self._covered.up_to(self._newest or self._standing.moved_at)
+        else:
+            self._covered.wholly()
+
+    def _records_behind(self) -> int:
+        """One that is halted has at least what it halted at before it, whatever offsets say."""
+        return max(self._lag, int(self._standing.halted))
+
+    def _seconds_behind(self) -> float:
+        return self._covered.age()
 
 
 async def _answered(stored: AsyncIterator[Envelope]) -> AsyncGenerator[Envelope, None]:

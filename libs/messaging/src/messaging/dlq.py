@@ -9,9 +9,10 @@ from aiokafka import AIOKafkaProducer
 
 from kernel.backoff import Backoff
 from messaging.cursor import Pool
-from messaging.kafka import KafkaSettings, producer
+from messaging.kafka import PUBLISH_SECONDS, KafkaSettings, producer
 from messaging.parking import Parked, rows_of
 from messaging.telemetry import UNPUBLISHED
+from messaging.trouble import Spell
 
 IDLE_SECONDS = 1.0
 AT_ONCE = 100
@@ -45,6 +46,11 @@ class DlqRelay:
         self._stopped = asyncio.Event()
         self._named: set[str] = set()
         self._failing: set[str] = set()
+        self._trouble = Spell("dlq_relay_restarted")
+
+    @property
+    def complaint(self) -> str:
+        return self._trouble.complaint
 
     def stop(self) -> None:
         self._stopped.set()
@@ -57,9 +63,10 @@ class DlqRelay:
                 waiting = await self._waiting()
                 relayed = await self._relay(waiting) if waiting else 0
             except Exception as error:  # noqa: BLE001 -- crash-only: whatever it was, try again
-                log.warning("dlq_relay_restarted", error=repr(error))
+                self._trouble.met(error)
                 await self._rest(backoff.next())
                 continue
+            self._trouble.calm()
             if self._failing:
                 await self._rest(backoff.next())
             elif relayed < AT_ONCE:
@@ -83,8 +90,9 @@ class DlqRelay:
                 try:
                     relayed += await self._relay_one(kafka, topic, there)
                 except Exception as error:  # noqa: BLE001 -- its own trouble: the others go on
+                    if topic not in self._failing:
+                        log.error("dead_letters_wait", topic=dlq_of(topic), error=repr(error))  # noqa: TRY400 -- same, by keyword
                     self._failing.add(topic)
-                    log.error("dead_letters_wait", topic=dlq_of(topic), error=repr(error))  # noqa: TRY400 -- same, by keyword
                 else:
                     self._failing.discard(topic)
         return relayed
@@ -94,14 +102,15 @@ class DlqRelay:
             raise NoSuchTopic(dlq_of(topic))
         async with self._pool.connection() as connection, connection.transaction():
             parked = await rows_of(connection, UNRELAYED, (topic, AT_ONCE))
-            await _publish(kafka, parked)
+            async with asyncio.timeout(PUBLISH_SECONDS):
+                await _publish(kafka, parked)
             await connection.execute(RELAYED, ([each.id for each in parked],))
             return len(parked)
 
     def _report(self, waiting: Mapping[str, int]) -> None:
         self._named |= set(waiting)
         for topic, events in waiting.items():
-            UNPUBLISHED.set(events, {"bayline.log": topic})
+            UNPUBLISHED.set(topic, events)
 
     async def _rest(self, seconds: float) -> None:
         with suppress(TimeoutError):

@@ -1,17 +1,24 @@
 """Kafka's clients as Bayline configures them, and the port to what publishes."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, Self, TypeAlias
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+from aiokafka.errors import KafkaError
 
 from messaging.envelope import PARTITIONS, Envelope, Undecodable, envelope_of, headers_of
 from messaging.failpoint import hit
 from messaging.telemetry import publishing
+from messaging.trouble import Spell
 
-CLOSE_SECONDS = 5.0
+CLOSE_SECONDS = 3.0
+START_SECONDS = 45.0  # a group may have to wait for its members
+BEAT_SECONDS = 5.0
+SILENT_SECONDS = 20.0
+PUBLISH_SECONDS = 30.0
 ACKNOWLEDGE_MILLISECONDS = 10_000
 POLL_MILLISECONDS = 200
 LAST_OF_EACH = 16
@@ -46,6 +53,60 @@ def connection(settings: KafkaSettings) -> dict[str, Any]:
         "sasl_plain_username": settings.user,
         "sasl_plain_password": settings.password.get_secret_value(),
     }
+
+
+class BrokerSilent(KafkaError):  # type: ignore[misc]  # aiokafka ships no types
+    """Nothing was heard of the broker for so long that one had better begin anew."""
+
+
+class Pulse:
+    """Whether the broker answers, asked beside the work: aiokafka waits for it without a word."""
+
+    def __init__(self, ask: Callable[[], Awaitable[object]], spell: Spell) -> None:
+        self._ask, self._spell = ask, spell
+        self._heard = time.monotonic()
+        self._beating: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        self._beating = asyncio.create_task(self._beat())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._beating is not None
+        self._beating.cancel()
+        await asyncio.wait([self._beating], timeout=CLOSE_SECONDS)
+
+    def check(self) -> None:
+        """Raises `BrokerSilent`, or what else asking has died of."""
+        if self._beating is not None and self._beating.done():
+            self._beating.result()
+        if time.monotonic() - self._heard > SILENT_SECONDS:
+            raise BrokerSilent(f"nothing was heard for {SILENT_SECONDS:.0f} s")
+
+    async def _beat(self) -> None:
+        while True:
+            await asyncio.sleep(BEAT_SECONDS)
+            try:
+                async with asyncio.timeout(BEAT_SECONDS):
+                    await self._ask()
+            except (KafkaError, TimeoutError) as error:
+                self._spell.met(error)
+            else:
+                self._heard = time.monotonic()
+                self._spell.calm()
+
+
+async def leave(kafka: AIOKafkaConsumer) -> None:
+    """Stops it, however that goes.
+
+    What `stop` awaits may have been cancelled by itself; in a task of its own that is not taken
+    for a cancellation of ours. What it then leaves open, connections and their task, is closed.
+    """
+    stopping = asyncio.create_task(kafka.stop())
+    await asyncio.wait([stopping], timeout=CLOSE_SECONDS)
+    if not stopping.done() or stopping.cancelled() or stopping.exception():
+        stopping.cancel()
+        await kafka._client.close()  # noqa: SLF001 -- as below
 
 
 class Publisher(Protocol):
@@ -109,11 +170,16 @@ async def _close(kafka: AIOKafkaProducer) -> None:
 
 async def _publish(kafka: AIOKafkaProducer, envelopes: Sequence[Envelope]) -> None:
     with publishing(envelopes):
-        half = len(envelopes) // 2
-        sent = [await _send(kafka, envelope) for envelope in envelopes[:half]]
-        await hit("relay.mid_produce")
-        sent += [await _send(kafka, envelope) for envelope in envelopes[half:]]
-        await asyncio.gather(*sent)
+        async with asyncio.timeout(PUBLISH_SECONDS):  # an idempotent producer tries for ever
+            await _publish_all(kafka, envelopes)
+
+
+async def _publish_all(kafka: AIOKafkaProducer, envelopes: Sequence[Envelope]) -> None:
+    half = len(envelopes) // 2
+    sent = [await _send(kafka, envelope) for envelope in envelopes[:half]]
+    await hit("relay.mid_produce")
+    sent += [await _send(kafka, envelope) for envelope in envelopes[half:]]
+    await asyncio.gather(*sent)
 
 
 async def _send(kafka: AIOKafkaProducer, envelope: Envelope) -> Awaitable[object]:
@@ -148,7 +214,7 @@ async def last_records(settings: KafkaSettings, topic: str, each: int) -> list[C
             kafka.seek(partition, max(starts[partition], end - each))
         return [record async for record in _until(kafka, ends)]
     finally:
-        await kafka.stop()
+        await leave(kafka)
 
 
 async def first_records(settings: KafkaSettings, topic: str) -> list[ConsumerRecord]:
@@ -165,7 +231,7 @@ async def first_records(settings: KafkaSettings, topic: str) -> list[ConsumerRec
             kafka.seek(partition, starts[partition])
         return [await kafka.getone(partition) for partition in filled]
     finally:
-        await kafka.stop()
+        await leave(kafka)
 
 
 async def _until(

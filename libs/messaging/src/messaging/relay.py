@@ -13,8 +13,12 @@ from kernel.clock import Clock, SystemClock
 from messaging.envelope import Row, envelope_from
 from messaging.failpoint import hit
 from messaging.kafka import Publish, Publisher
-from messaging.telemetry import OUTBOX_AGE
+from messaging.telemetry import OUTBOX_AGE, RELAY_HALTED, Covered
+from messaging.trouble import PASSING, Spell
 
+HALTED_SECONDS = 5.0
+COMPARE_SECONDS = 30.0
+GRACE_SECONDS = 2.0  # an idle relay looks several times a second
 LEASE_SECONDS = 1.0  # asked for anew this often; it lasts three times as long
 QUICK_SECONDS, SLOW_SECONDS = 0.002, 0.2  # an append of this process pokes
 PACE_SECONDS = 0.025  # between batches: each costs every consumer a transaction
@@ -66,6 +70,20 @@ class Relay(Generic[R]):
         self._clock = clock or SystemClock()
         self._poked, self._stopped = asyncio.Event(), asyncio.Event()
         self._links: dict[int, tuple[int, bytes]] = {}
+        self._covered = Covered(self._clock, GRACE_SECONDS)
+        self._trouble = Spell("relay_restarted", log=tail.log)
+        self._halted = ""
+        OUTBOX_AGE.watch(tail.log, self._covered.age)
+        RELAY_HALTED.watch(tail.log, lambda: bool(self._halted))
+
+    @property
+    def name(self) -> str:
+        return f"relay of {self._tail.log}"
+
+    @property
+    def complaint(self) -> str:
+        """Why it publishes nothing though it runs; empty while it does."""
+        return self._halted or self._trouble.complaint
 
     def poke(self) -> None:
         """There is something new: look now."""
@@ -77,23 +95,44 @@ class Relay(Generic[R]):
         self._poked.set()
 
     async def run(self) -> None:
-        """Until stopped. Raises `TopicAheadOfStore` only: a person must look at that."""
+        """Until stopped. Where the topic is ahead it halts, until the store is the topic's again."""
         backoff = Backoff()
-        checked = False
         while not self._stopped.is_set():
             try:
-                if not checked:
+                async with asyncio.timeout(COMPARE_SECONDS):
                     await self._compare_with_topic()
-                    checked = True
+                self._go_on()
                 await self._session(backoff)
-            except TopicAheadOfStore:
-                raise
+            except TopicAheadOfStore as why:
+                self._halt(why)
+                await _rest(self._stopped, HALTED_SECONDS)
             except Exception as error:  # noqa: BLE001 -- crash-only: whatever it was, start afresh
-                log.warning("relay_restarted", log=self._tail.log, error=repr(error))
+                self._trouble.met(error)
+                await self._look()
                 await _rest(self._stopped, backoff.next())
 
+    def _halt(self, why: TopicAheadOfStore) -> None:
+        if not self._halted:
+            log.error("relay_halted", log=self._tail.log, reason=str(why))
+        self._halted = str(why)
+
+    def _go_on(self) -> None:
+        if self._halted:
+            log.warning("relay_goes_on", log=self._tail.log)
+        self._halted = ""
+
+    async def _look(self) -> None:
+        """What waits is known, if the store can be asked, though it cannot be published."""
+        with suppress(*PASSING):
+            waiting = await self._tail.fetch()
+            if waiting:
+                self._report(waiting)
+
     async def _compare_with_topic(self) -> None:
-        """Records of another epoch are not compared: a restore may have left them behind."""
+        """Again whenever it begins: a database that failed over may have lost events meanwhile.
+
+        Records of another epoch are not compared: a restore may have left them behind.
+        """
         epoch = await self._tail.epoch()
         last = await self._publisher.last(self._tail.log)
         found = {(e.shard, e.pos): e.hash for e in last if e.epoch == epoch}
@@ -112,6 +151,7 @@ class Relay(Generic[R]):
             while not self._stopped.is_set():
                 if time.monotonic() - leased > LEASE_SECONDS:
                     if not await self._tail.lease():
+                        self._covered.wholly()  # what waits is told by who has the lease
                         await _rest(self._stopped, LEASE_SECONDS)
                         continue
                     leased = time.monotonic()
@@ -129,6 +169,7 @@ class Relay(Generic[R]):
         rows = await self._tail.fetch()
         await hit("relay.after_fetch")
         self._report(rows)
+        self._trouble.calm()
         if not rows:
             return False
         self._check(rows)
@@ -146,9 +187,10 @@ class Relay(Generic[R]):
             self._links[row.shard] = row.pos, row.hash
 
     def _report(self, rows: Sequence[Row]) -> None:
-        oldest = min((row.recorded_at for row in rows), default=None)
-        age = (self._clock.now() - oldest).total_seconds() if oldest else 0.0
-        OUTBOX_AGE.set(max(0.0, age), {"bayline.log": self._tail.log})
+        if rows:
+            self._covered.up_to(min(row.recorded_at for row in rows))
+        else:
+            self._covered.wholly()
 
 
 async def _rest(until: asyncio.Event, seconds: float) -> None:

@@ -8,6 +8,7 @@ import structlog
 from kernel.backoff import Backoff
 from messaging.cursor import Pool
 from messaging.parking import Projection, Retried, retry
+from messaging.trouble import Spell
 
 IDLE_SECONDS = 1.0
 
@@ -47,14 +48,15 @@ class Retries:
 
     async def run(self) -> None:
         """Until cancelled, which loses nothing: what is not answered is done by the next process."""
-        backoff = Backoff()
+        backoff, trouble = Backoff(), Spell("retry_held_up", consumer=self.name)
         while True:
             pause = IDLE_SECONDS
             try:
                 await self._turn()
                 backoff.reset()
+                trouble.calm()
             except Exception as error:  # noqa: BLE001 -- crash-only: whatever it was, try again
-                log.warning("retry_held_up", consumer=self.name, error=repr(error))
+                trouble.met(error)
                 pause = backoff.next()
             await asyncio.sleep(pause)
 

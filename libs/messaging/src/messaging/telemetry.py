@@ -4,33 +4,116 @@ One event continues the trace of its command. Several events have a span of thei
 to the traces of all that are sampled; it is one trace more, and a sampled trace is never lost in it.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from datetime import datetime
+from typing import TypeAlias
 
 from opentelemetry import metrics, trace
 from opentelemetry.context import Context
+from opentelemetry.metrics import CallbackOptions, Observation
 from opentelemetry.trace import Link, SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
+from kernel.clock import Clock
 from messaging.envelope import Envelope
 
 SAMPLED = tuple("13579bdf")  # the last bit of a traceparent
 NOTHING = nullcontext()
 
+Read: TypeAlias = Callable[[], float]
+
 _TRACER = trace.get_tracer("bayline.messaging")
 _METER = metrics.get_meter("bayline.messaging")
 _W3C = TraceContextTextMapPropagator()
 
-OUTBOX_AGE = _METER.create_gauge(
-    "bayline.outbox.age", unit="s", description="age of the oldest event that is not in Kafka yet"
-)
-LAG = _METER.create_gauge(
-    "bayline.consumer.lag", unit="{record}", description="records in Kafka that are not applied yet"
-)
-LAG_TIME = _METER.create_gauge(
-    "bayline.consumer.lag.time",
+
+class Gauge:
+    """Worked out whenever somebody scrapes: it moves though nobody answers who could set it."""
+
+    def __init__(self, name: str, label: str, *, unit: str, description: str) -> None:
+        self._label = label
+        self._read: dict[str, Read] = {}
+        _METER.create_observable_gauge(name, [self._observe], unit=unit, description=description)
+
+    def watch(self, of: str, read: Read) -> None:
+        self._read[of] = read
+
+    def set(self, of: str, value: float) -> None:
+        self.watch(of, lambda: value)
+
+    def now(self) -> Mapping[str, float]:
+        return {of: float(read()) for of, read in self._read.items()}
+
+    def _observe(self, _: CallbackOptions) -> Iterator[Observation]:
+        for of, value in self.now().items():
+            yield Observation(value, {self._label: of})
+
+
+class Covered:
+    """Up to when all is known to be done. What cannot be looked at counts as waiting: it ages."""
+
+    def __init__(self, clock: Clock, grace: float) -> None:
+        """`grace`: seconds between two looks."""
+        self._clock, self._grace = clock, grace
+        self._since, self._waits = clock.now(), False
+        self._whole: datetime | None = None  # when nothing waited last
+
+    def up_to(self, oldest: datetime | None) -> None:
+        """What was recorded then, or later, waits; None: something does, nobody knows since when."""
+        known = [at for at in (oldest, self._whole) if at]
+        self._since, self._waits = max(known, default=self._since), True
+
+    def wholly(self) -> None:
+        self._whole = self._since = self._clock.now()
+        self._waits = False
+
+    def age(self) -> float:
+        seconds = (self._clock.now() - self._since).total_seconds()
+        return max(0.0, seconds) if self._waits or seconds > self._grace else 0.0
+
+
+OUTBOX_AGE = Gauge(
+    "bayline.outbox.age",
+    "bayline.log",
     unit="s",
-    description="age of the last applied event; 0 where nothing waits",
+    description="age of the oldest event that may not be in Kafka yet",
+)
+RELAY_HALTED = Gauge(
+    "bayline.relay.halted",
+    "bayline.log",
+    unit="{relay}",
+    description="1 while a topic holds what the store has not",
+)
+LAG = Gauge(
+    "bayline.consumer.lag",
+    "bayline.consumer",
+    unit="{record}",
+    description="records in Kafka that are not applied yet, as far as Kafka said",
+)
+LAG_TIME = Gauge(
+    "bayline.consumer.lag.time",
+    "bayline.consumer",
+    unit="s",
+    description="age of the oldest event that may not be applied yet",
+)
+HALTED = Gauge(
+    "bayline.consumer.halted",
+    "bayline.consumer",
+    unit="{consumer}",
+    description="1 while it waits for a person to decide",
+)
+PARKED_NOW = Gauge(
+    "bayline.consumer.parked.now",
+    "bayline.consumer",
+    unit="{event}",
+    description="events that are parked now",
+)
+REBUILD_NEEDED = Gauge(
+    "bayline.consumer.rebuild.needed",
+    "bayline.consumer",
+    unit="{event}",
+    description="events that the read model passed over and lacks",
 )
 DELAY = _METER.create_histogram(
     "bayline.projection.delay",
@@ -46,8 +129,11 @@ UNKNOWN = _METER.create_counter(
     unit="{event}",
     description="events of a kind that this release does not know",
 )
-UNPUBLISHED = _METER.create_gauge(
-    "bayline.dlq.unpublished", unit="{event}", description="parked, and not yet in its .dlq topic"
+UNPUBLISHED = Gauge(
+    "bayline.dlq.unpublished",
+    "bayline.log",
+    unit="{event}",
+    description="parked, and not yet in its .dlq topic",
 )
 
 

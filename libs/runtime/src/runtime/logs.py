@@ -67,8 +67,10 @@ def configure(settings: Telemetry, service: str) -> None:
     root.handlers = [handler]
     root.setLevel(logging.WARNING)
     logging.getLogger("").setLevel(logging.INFO)
-    for chatty in ("aiohttp.access", "psycopg.pool", "aiokafka", "grpc"):
+    for chatty in ("aiohttp.access", "psycopg.pool", "grpc"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    # Ten times a second while a broker is away. Who uses it tells when trouble begins and is over.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
 
 
 def _renderer(settings: Telemetry) -> structlog.typing.Processor:

@@ -32,7 +32,8 @@ log = structlog.get_logger()
 class Task(Protocol):
     """Runs as long as the process. A `stop()`, if it has one, lets it finish what it has begun.
 
-    A `name`, if it has one, tells it from others of its kind. `run` may be called again after it
+    A `name`, if it has one, tells it from others of its kind, and a `complaint` says why it stands
+    still though it runs. `run` may be called again after it
     has ended, however it ended, and then begins from what is stored.
     """
 
@@ -74,7 +75,8 @@ class Supervised:
             _supervised.discard(self)
 
     async def health(self) -> str:
-        return self.complaint
+        """Why it stands still: it died, or says so itself."""
+        return self.complaint or getattr(self._task, "complaint", "")
 
     async def stop(self) -> None:
         self._stopping.set()

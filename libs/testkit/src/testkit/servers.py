@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from signal import SIGQUIT
+from signal import SIGCONT, SIGKILL, SIGQUIT, SIGSTOP
 from typing import Self
 from urllib.parse import unquote, urlsplit
 
 import pytest
+from psutil import Process
 from pydantic import SecretStr
 from pydantic_settings import BaseSettings
 
@@ -174,22 +175,63 @@ def _given_postgres(url: str) -> Iterator[Server]:
     )
 
 
+@dataclass(slots=True)
+class OwnKafka:
+    """A broker of one's own, to be killed, or to be there and say nothing."""
+
+    broker: Broker
+    running: Running
+
+    @property
+    def server(self) -> KafkaServer:
+        return KafkaServer(f"{HOST}:{self.broker.open_port}", guarded=self.broker.bootstrap)
+
+    @classmethod
+    def started(cls, broker: Broker) -> Self:
+        running = spawn(broker.program(), dies_with_parent=True)
+        wait_until_ready(running, broker.log, broker.complaint)
+        return cls(broker, running)
+
+    def kill(self) -> None:
+        stop(replace(self.running, stop_signal=SIGKILL))
+
+    def start(self) -> None:
+        """Answers after some seconds; nobody waits for that here."""
+        self.running = spawn(self.broker.program(), dies_with_parent=True)
+
+    def freeze(self) -> None:
+        self._process.send_signal(SIGSTOP)
+
+    def thaw(self) -> None:
+        self._process.send_signal(SIGCONT)
+
+    @property
+    def _process(self) -> Process:
+        process = self.running.process()
+        assert process is not None, "the broker has ended"
+        return process
+
+
 @contextmanager
-def _own_kafka() -> Iterator[KafkaServer]:
+def own_kafka() -> Iterator[OwnKafka]:
     kafka.fetch_jars()
     with _folder() as folder:
         ports = free_port(), free_port()
         broker = Broker(folder, *ports, folder / "kafka.log", PASSWORD, 256, free_port())
         broker.initialise()
-        running = spawn(broker.program(), dies_with_parent=True)
+        own = OwnKafka.started(broker)
         try:
-            wait_until_ready(running, broker.log, broker.complaint)
-            broker.admit(dict.fromkeys(KAFKA_USERS, PASSWORD), ())
-            server = KafkaServer(f"{HOST}:{broker.open_port}", guarded=broker.bootstrap)
-            yield server
-            _check_tidy(server)
+            yield own
         finally:
-            stop(running)
+            own.kill()
+
+
+@contextmanager
+def _own_kafka() -> Iterator[KafkaServer]:
+    with own_kafka() as own:
+        own.broker.admit(dict.fromkeys(KAFKA_USERS, PASSWORD), ())
+        yield own.server
+        _check_tidy(own.server)
 
 
 def _check_tidy(server: KafkaServer) -> None:

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 import structlog
 
 from audit.application.notary import Notary
-from messaging.trouble import passing
+from kernel.backoff import Backoff
+from messaging.trouble import Spell, passing
 
 PERIOD_SECONDS = 1.0
 
@@ -24,17 +25,22 @@ class Signing:
         self._stopped.set()
 
     async def run(self) -> None:
+        backoff, trouble = Backoff(PERIOD_SECONDS), Spell("checkpoint_held_up")
         while not self._stopped.is_set():
+            pause = PERIOD_SECONDS
             try:
                 await self.notary.sign()
                 await self.notary.anchor()
+                backoff.reset()
+                trouble.calm()
             except Exception as error:
                 if not (passing(error) or isinstance(error, OSError)):
                     raise
-                log.warning("checkpoint_held_up", error=repr(error))
+                trouble.met(error)
+                pause = backoff.next()
             self._tell()
             with suppress(TimeoutError):
-                async with asyncio.timeout(PERIOD_SECONDS):
+                async with asyncio.timeout(pause):
                     await self._stopped.wait()
 
     async def complaint(self) -> str:

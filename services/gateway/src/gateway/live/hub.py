@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +16,8 @@ from gateway.live import frames
 from kernel.backoff import Backoff
 from kernel.errors import Unavailable
 from messaging.envelope import PARTITIONS, SHARDS, Envelope, envelope_of
-from messaging.kafka import KafkaSettings, connection
+from messaging.kafka import START_SECONDS, KafkaSettings, Pulse, connection, leave
+from messaging.trouble import Spell
 from transcoding.streams import Shared
 
 WAITING = 2_000
@@ -100,6 +101,9 @@ class Hub:
         self._offsets: dict[TopicPartition, int] = {}
         self._passed = {topic: [0] * SHARDS for topic in topics}
         self._ready = asyncio.Event()
+        self._tried = False
+        self._silent = Spell("broker_silent", task="live tail")
+        self._interrupted = Spell("live_tail_interrupted")
         self._stopping = asyncio.Event()
         for topic in topics:
             telemetry.malformed(topic, 0)  # so that the first one is seen as a rise
@@ -129,7 +133,12 @@ class Hub:
             raise LiveTailUnavailable("the broker does not answer the live tail now") from None
 
     async def check(self) -> str | None:
-        return None if self._ready.is_set() else "the live tail is not connected to the broker"
+        """Not ready is who begins; a broker that is away keeps nobody from commands and reads."""
+        return None if self._tried else "the live tail is not connected to the broker yet"
+
+    @property
+    def complaint(self) -> str:
+        return "" if self._ready.is_set() else "the live tail is not connected to the broker"
 
     async def run(self) -> None:
         backoff = Backoff()
@@ -137,8 +146,9 @@ class Hub:
             try:
                 await self._read(backoff)
             except Exception as error:  # noqa: BLE001 -- whatever failed, the offsets stand: begin again
-                log.warning("live_tail_interrupted", error=repr(error))
-                await asyncio.sleep(backoff.next())
+                self._tried = True
+                self._interrupted.met(error)
+                await _rest(self._stopping, backoff.next())
 
     async def stop(self) -> None:
         self._stopping.set()
@@ -150,20 +160,34 @@ class Hub:
         consumer = AIOKafkaConsumer(
             **connection(self._settings), enable_auto_commit=False, auto_offset_reset="latest"
         )
-        await consumer.start()
-        reads: set[str] = set()
         try:
+            async with asyncio.timeout(START_SECONDS):
+                await consumer.start()
             self._ready.set()
-            while not self._stopping.is_set():
-                if reads != self._wanted:
-                    reads = await self._turn_to(consumer, set(self._wanted))
-                if reads:
-                    self._spread(await consumer.getmany(timeout_ms=FETCH_MS))
-                else:
-                    await self._asked.wait()
-                backoff.reset()
+            self._tried = True
+            async with Pulse(lambda: self._ask(consumer), self._silent) as pulse:
+                await self._follow_wanted(consumer, pulse, backoff)
         finally:
-            await consumer.stop()
+            self._ready.clear()
+            await leave(consumer)
+
+    async def _follow_wanted(
+        self, consumer: AIOKafkaConsumer, pulse: Pulse, backoff: Backoff
+    ) -> None:
+        reads: set[str] = set()
+        while not self._stopping.is_set():
+            pulse.check()
+            if reads != self._wanted:
+                reads = await self._turn_to(consumer, set(self._wanted))
+            if reads:
+                self._spread(await consumer.getmany(timeout_ms=FETCH_MS))
+            else:
+                await _rest(self._asked, FETCH_MS / 1000)
+            backoff.reset()
+            self._interrupted.calm()
+
+    async def _ask(self, consumer: AIOKafkaConsumer) -> None:
+        await consumer.end_offsets([TopicPartition(next(iter(self._followed)), 0)])
 
     async def _turn_to(self, consumer: AIOKafkaConsumer, topics: set[str]) -> set[str]:
         """To the end at first, then to where it was: the end is asked for, not left to chance."""
@@ -218,6 +242,12 @@ class Hub:
                 watcher.end(
                     LiveTailUnavailable("events are missing from the topic: resume from the store")
                 )
+
+
+async def _rest(until: asyncio.Event, seconds: float) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await until.wait()
 
 
 def _happened(envelope: Envelope, passed: Sequence[int]) -> Happened:
