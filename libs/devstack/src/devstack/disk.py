@@ -2,13 +2,14 @@
 
 import errno
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from devstack.failure import StackFailure
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
+WORDS = "No space left on device"
 LEAST_FREE_MIB = 256
 MIB = 2**20
 HINT = (
@@ -16,31 +17,44 @@ HINT = (
 )
 
 
+class DiskFull(StackFailure):
+    """Or nearly so: what somebody tried did not fit."""
+
+
 @contextmanager
-def said_if_full(home: Path) -> Iterator[None]:
+def said_if_full(*folders: Path) -> Iterator[None]:
+    """By the system to us, or by a program of which nothing is known but its words."""
     try:
         yield
     except OSError as error:
         if error.errno in FULL:
-            raise full(error, home) from error
+            raise full(error, folders[0]) from error
+        raise
+    except DiskFull:
+        raise
+    except StackFailure as failure:
+        if WORDS in str(failure):
+            raise DiskFull(f"the disk is full: {failure.message}", hint=HINT) from failure
+        if left := short(folders):
+            told = "; ".join((failure.message, *left.values()))
+            raise DiskFull(told, hint=failure.hint or HINT, log=failure.log) from failure
         raise
 
 
-def full(error: OSError, home: Path) -> StackFailure:
+def full(error: OSError, home: Path) -> DiskFull:
     where = error.filename or home
-    return StackFailure(f"the disk is full: {where} cannot be written", hint=HINT)
+    return DiskFull(f"the disk is full: {where} cannot be written", hint=HINT)
 
 
-def little(short: Mapping[Path, int], failure: StackFailure) -> StackFailure:
-    """The same failure, and what it is likely to come from."""
-    left = "; ".join(f"{mib} MiB are left for {folder}" for folder, mib in short.items())
-    return StackFailure(f"{failure.message}; {left}", hint=HINT, log=failure.log)
-
-
-def short(folders: Iterable[Path]) -> dict[Path, int]:
-    """MiB that are left, of the folders whose disk has less than it should."""
-    free = {folder: shutil.disk_usage(_existing(folder)).free // MIB for folder in folders}
-    return {folder: left for folder, left in free.items() if left < LEAST_FREE_MIB}
+def short(folders: Iterable[Path]) -> dict[int, str]:
+    """Of each disk that has less than it should: what is left, in words."""
+    told = dict[int, str]()
+    for folder in folders:
+        place = _existing(folder)
+        left = shutil.disk_usage(place).free // MIB
+        if left < LEAST_FREE_MIB:
+            told.setdefault(place.stat().st_dev, f"{left} MiB are left for {folder}")
+    return told
 
 
 def _existing(folder: Path) -> Path:

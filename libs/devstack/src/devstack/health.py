@@ -57,8 +57,8 @@ def of_process(line: Progress, process: State) -> Progress:
 
 
 def _disks(stack: Stack) -> Iterator[Wrong]:
-    for folder, left in disk.short(stack.parts.folders()).items():
-        yield Wrong("disk", f"{left} MiB are left for {folder}", disk.HINT)
+    for left in disk.short(stack.parts.folders()).values():
+        yield Wrong("disk", left, disk.HINT)
 
 
 def _processes(states: Mapping[str, State]) -> Iterator[Wrong]:

@@ -6,6 +6,7 @@ import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from itertools import groupby
 
 from rich.console import Console
 from rich.markup import escape
@@ -101,9 +102,9 @@ def wrong(found: Sequence[Wrong]) -> None:
         line("[green]All is well.[/]")
         return
     line(f"[bold red]Wrong: {len(found)}[/]")
-    for one in found:
-        step(one.name, one.what)
-        line(f"{'':<11} [cyan]{escape(runnable(one.do))}[/]")
+    for (what, do), ones in groupby(found, key=lambda one: (one.what, one.do)):
+        step(", ".join(one.name for one in ones), what)
+        line(f"{'':<11} [cyan]{escape(runnable(do))}[/]")
 
 
 def processes(states: Sequence[State]) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 
-from devstack import disk, private_files
+from devstack import private_files
 from devstack.components import Component, Parts
 from devstack.disk import said_if_full
 from devstack.endings import ending
@@ -72,7 +72,7 @@ class Stack:
 
     def up(self, say: Say, *, fresh: bool = False) -> bool:
         """Starts what does not run, in order. False when everything ran already."""
-        with said_if_full(self.parts.home), self.ledger.held():
+        with said_if_full(*self.parts.folders()), self.ledger.held():
             if fresh:
                 self._start_afresh(say)
             self._check_whole()
@@ -89,7 +89,7 @@ class Stack:
     def start(self, name: str, say: Say) -> None:
         """One component alone, and what must be true of it before others rely on it."""
         [component] = (part for part in self.parts.all() if part.name == name)
-        with said_if_full(self.parts.home), self.ledger.held():
+        with said_if_full(*self.parts.folders()), self.ledger.held():
             if name not in self.running():
                 _check_free([component])
             self._start(component, say)
@@ -130,7 +130,7 @@ class Stack:
     def _try(self, component: Component, say: Say) -> bool:
         """Says it of each that fails; only the first failure is told in full."""
         try:
-            with said_if_full(self.parts.home):
+            with said_if_full(*self.parts.folders()):
                 return self._start(component, say)
         except StackFailure as failure:
             say(component.name, f"failed: {failure.message}")
@@ -181,10 +181,8 @@ class Stack:
     def _see_ready(self, component: Component, running: Running, say: Say) -> None:
         try:
             wait_until_ready(running, self.parts.log(component.name), component.complaint)
-        except StackFailure as failure:
+        except StackFailure:
             self.ledger.ended(running, end_of(running))
-            if short := disk.short(self.parts.folders()):
-                raise disk.little(short, failure) from failure
             raise
         _settle(component, say)
 

@@ -86,7 +86,7 @@ class Supervisor:
 
     def _try(self, name: str, step: Callable[[], None]) -> None:
         try:
-            with said_if_full(self.stack.parts.home):
+            with said_if_full(*self.stack.parts.folders()):
                 step()
         except Busy:
             return  # another command is at it: look again when it is done
