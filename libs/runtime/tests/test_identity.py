@@ -1,6 +1,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,7 +10,16 @@ import pytest
 
 from kernel.clock import FixedClock, SystemClock
 from kernel.errors import Unauthenticated, Unavailable
-from runtime.identity import TokenExpired, TokenInvalid, TokenMissing, TokenVerifier, fetch_by
+from runtime.identity import (
+    FRESH_SECONDS,
+    OLDEST_SECONDS,
+    IdentityProviderUnreachable,
+    TokenExpired,
+    TokenInvalid,
+    TokenMissing,
+    TokenVerifier,
+    fetch_by,
+)
 from runtime.settings import ClaimNames, Identity
 from testkit.bad_tokens import BAD_TOKENS, by_stranger
 from testkit.tokens import Issuer, JwksServer
@@ -126,6 +136,129 @@ async def test_known_keys_outlive_an_issuer_that_is_down(session: aiohttp.Client
     assert (await verifier.verify(issuer.token(subject="second"))).subject == "second"
     with pytest.raises(Unavailable):
         await verifier.verify(by_stranger(issuer, kid="unknown"))
+
+
+@dataclass
+class Watched:
+    """An issuer whose keys are read by a verifier that lives on a clock of the test's own."""
+
+    issuer: Issuer = field(default_factory=Issuer)
+    seconds: float = 0.0
+    reads: int = 0
+    away: bool = False
+    hangs: asyncio.Event | None = None
+
+    def __post_init__(self) -> None:
+        settings = self.issuer.settings()
+        self.verifier = TokenVerifier(settings, self.fetch, SystemClock(), lambda: self.seconds)
+
+    async def fetch(self) -> dict[str, Any]:
+        self.reads += 1
+        if self.hangs is not None:
+            await self.hangs.wait()
+        if self.away:
+            raise IdentityProviderUnreachable("it is away")
+        return self.issuer.jwks()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "read_by_then"),
+    [(FRESH_SECONDS / 2, 1), (FRESH_SECONDS / 2 + 0.1, 2), (FRESH_SECONDS, 2)],
+)
+async def test_known_keys_are_read_again_before_they_are_old_and_nobody_waits(
+    seconds: float, read_by_then: int
+) -> None:
+    watched = Watched()
+    token = watched.issuer.token()
+    await watched.verifier.verify(token)
+
+    watched.seconds = seconds
+    watched.hangs = asyncio.Event()
+    caller = await watched.verifier.verify(token)
+    await asyncio.gather(*(watched.verifier.verify(token) for _ in range(100)))
+
+    assert caller.subject == "user-1"
+    watched.hangs.set()
+    await _settled(watched.verifier)
+    assert watched.reads == read_by_then
+
+
+@pytest.mark.parametrize("seen", [True, False], ids=["a remembered token", "a new token"])
+async def test_a_withdrawn_key_is_good_for_seconds_at_most(seen: bool) -> None:
+    watched = Watched()
+    token, other = watched.issuer.token(), watched.issuer.token(subject="other")
+    await watched.verifier.verify(token)
+    watched.issuer.rotate()
+
+    watched.seconds = FRESH_SECONDS + 0.1
+    with pytest.raises(TokenInvalid):
+        await watched.verifier.verify(token if seen else other)
+
+    assert (await watched.verifier.verify(watched.issuer.token())).subject == "user-1"
+
+
+async def test_a_key_that_stays_is_good_though_others_come_and_go() -> None:
+    watched = Watched()
+    token = watched.issuer.token()
+    await watched.verifier.verify(token)
+    watched.issuer.rotate(keep_old=True)
+
+    watched.seconds = FRESH_SECONDS + 0.1
+    assert (await watched.verifier.verify(token)).subject == "user-1"
+    assert watched.reads == 2
+
+
+async def test_an_operator_need_not_wait_for_a_withdrawn_key_to_grow_old() -> None:
+    watched = Watched()
+    token = watched.issuer.token()
+    await watched.verifier.verify(token)
+    watched.issuer.rotate()
+    watched.seconds = 1.0
+
+    watched.verifier.forget_keys()
+
+    with pytest.raises(TokenInvalid):
+        await watched.verifier.verify(token)
+
+
+async def test_an_issuer_that_is_away_is_asked_once_a_second_and_no_request_waits() -> None:
+    watched = Watched(away=False)
+    token = watched.issuer.token()
+    await watched.verifier.verify(token)
+    watched.away, watched.seconds = True, FRESH_SECONDS + 0.1
+    await watched.verifier.verify(token)
+
+    watched.hangs = asyncio.Event()
+    watched.seconds += 10
+    callers = await asyncio.gather(*(watched.verifier.verify(token) for _ in range(100)))
+
+    assert {caller.subject for caller in callers} == {"user-1"}
+    watched.hangs.set()
+    await _settled(watched.verifier)
+    assert watched.reads == 3
+
+
+async def test_an_issuer_that_stays_away_lets_nobody_in_until_it_is_back() -> None:
+    watched = Watched()
+    token = watched.issuer.token()
+    await watched.verifier.verify(token)
+    watched.away = True
+
+    watched.seconds = OLDEST_SECONDS
+    assert (await watched.verifier.verify(token)).subject == "user-1"
+    watched.seconds = OLDEST_SECONDS + 1.1
+    with pytest.raises(IdentityProviderUnreachable):
+        await watched.verifier.verify(token)
+
+    watched.away = False
+    watched.seconds += 1.1
+    assert (await watched.verifier.verify(token)).subject == "user-1"
+
+
+async def _settled(verifier: TokenVerifier) -> None:
+    lookup = verifier._keys._lookup
+    assert lookup is not None
+    await asyncio.wait([lookup])
 
 
 async def test_keys_for_encryption_and_short_keys_sign_nothing(

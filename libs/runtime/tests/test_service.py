@@ -339,3 +339,20 @@ def test_a_process_that_is_asked_to_end_does_so_in_time(
 
     assert process.returncode == 0
     assert time.monotonic() - asked < 10
+
+
+def test_a_process_forgets_the_keys_of_its_issuer_when_told_and_goes_on(
+    program: Path, processes: list["subprocess.Popen[str]"]
+) -> None:
+    process = started(program, "", ENVIRONMENT)
+    processes.append(process)
+    assert process.stdout is not None
+    while "running" not in process.stdout.readline():
+        assert process.poll() is None
+
+    process.send_signal(signal.SIGHUP)
+    while "issuer_keys_forgotten" not in process.stdout.readline():
+        assert process.poll() is None
+    process.send_signal(signal.SIGTERM)
+
+    assert process.wait(DEADLINE) == 0

@@ -24,7 +24,8 @@ LEEWAY_SECONDS = 5.0
 REMEMBERED_SECONDS = 60.0
 REMEMBERED_TOKENS = 10_000
 REFETCH_SECONDS = 1.0
-REFRESH_SECONDS = 300.0
+FRESH_SECONDS = 5.0
+OLDEST_SECONDS = 900.0
 LONGEST_TOKEN = 8192
 LEAST_RSA_BITS = 2048
 FOREIGN_KEY_HEADERS = frozenset({"jku", "x5u", "jwk", "x5c", "crit"})
@@ -65,25 +66,36 @@ class Caller:
 
 
 class IssuerKeys:
-    """The issuer's public keys. An unknown key id is looked up once more, by one for all.
+    """The issuer's public keys: one that it withdraws is good for `FRESH_SECONDS` at most.
 
-    Lookups are at least `REFETCH_SECONDS` apart: a token that comes in between waits, so that
-    a flood of made-up key ids can neither hammer the issuer nor refuse a good token after a
-    rotation. An issuer that is down does not matter while the key is known.
+    They are read again, by one for all, at least `REFETCH_SECONDS` apart: a token whose key is not
+    known waits, so that a flood of made-up key ids can neither hammer the issuer nor refuse a good
+    token after a rotation. While the issuer does not answer, the keys it had last are good for
+    `OLDEST_SECONDS`: then nobody is let in, since nobody can tell what was withdrawn.
     """
 
-    def __init__(self, fetch: FetchKeys) -> None:
+    def __init__(self, fetch: FetchKeys, elapsed: Callable[[], float] = time.monotonic) -> None:
         self._fetch = fetch
+        self._elapsed = elapsed
         self._keys: Mapping[str, PublicKey] = {}
-        self._fetched = float("-inf")
+        self._entries: object = None
+        self._asked = self._answered = float("-inf")
+        self._silent = False
         self._lookup: asyncio.Task[None] | None = None
 
     async def key(self, kid: str) -> PublicKey | None:
-        if kid not in self._keys:
+        """The same object for as long as the issuer changes nothing."""
+        age = self._elapsed() - self._answered
+        if kid not in self._keys or age > OLDEST_SECONDS:
             await asyncio.shield(self._refresh())
-        elif time.monotonic() - self._fetched > REFRESH_SECONDS:
+        elif age > FRESH_SECONDS and not self._silent:
+            await asyncio.wait([self._refresh()])
+        elif age > FRESH_SECONDS / 2:
             self._refresh()
         return self._keys.get(kid)
+
+    def forget(self) -> None:
+        self._keys, self._entries = {}, None
 
     def _refresh(self) -> asyncio.Task[None]:
         if self._lookup is None or self._lookup.done():
@@ -92,10 +104,17 @@ class IssuerKeys:
         return self._lookup
 
     async def _fetch_keys(self) -> None:
-        await asyncio.sleep(max(0.0, self._fetched + REFETCH_SECONDS - time.monotonic()))
-        self._fetched = time.monotonic()
-        document = await self._fetch()
-        self._keys = {kid: key for kid, key in map(_signing_key, document["keys"]) if key}
+        await asyncio.sleep(max(0.0, self._asked + REFETCH_SECONDS - self._elapsed()))
+        self._asked = self._elapsed()
+        try:
+            document = await self._fetch()
+        except IdentityProviderUnreachable:
+            self._silent = True
+            raise
+        if document["keys"] != self._entries:
+            self._keys = {kid: key for kid, key in map(_signing_key, document["keys"]) if key}
+            self._entries = document["keys"]
+        self._answered, self._silent = self._asked, False
 
 
 def _signing_key(entry: Mapping[str, Any]) -> tuple[str, PublicKey | None]:
@@ -132,42 +151,53 @@ def fetch_by(session: aiohttp.ClientSession, url: str) -> FetchKeys:
     return fetch
 
 
-class TokenVerifier:
-    """Verified tokens are remembered, by hash, for a minute or until they expire."""
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    until: float
+    caller: Caller
+    kid: str
+    key: PublicKey
 
-    def __init__(self, settings: Identity, fetch: FetchKeys, clock: Clock) -> None:
+
+class TokenVerifier:
+    """Verified tokens are remembered, by hash, for a minute: until they expire, or their key goes."""
+
+    def __init__(
+        self,
+        settings: Identity,
+        fetch: FetchKeys,
+        clock: Clock,
+        elapsed: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._settings = settings
-        self._keys = IssuerKeys(fetch)
+        self._keys = IssuerKeys(fetch, elapsed)
         self._clock = clock
-        self._remembered: dict[bytes, tuple[float, Caller]] = {}
+        self._remembered: dict[bytes, Remembered] = {}
 
     async def verify(self, token: str) -> Caller:
         """Raises `TokenInvalid` or `TokenExpired`, and says which of the rules was broken."""
         now = self._clock.now().timestamp()
         digest = hashlib.sha256(token.encode()).digest()
-        until, caller = self._remembered.get(digest, (0.0, None))
-        if caller is not None and now < until:
-            return caller
-        caller = self._caller(await self._claims(token), now)
-        self._remember(digest, caller, now)
+        known = self._remembered.get(digest)
+        if known and now < known.until and await self._keys.key(known.kid) is known.key:
+            return known.caller
+        kid = _header(token)["kid"]
+        key = await self._keys.key(kid)
+        if key is None:
+            raise TokenInvalid("the token is signed by a key that its issuer does not have")
+        caller = self._caller(_claims(token, key), now)
+        self._remember(digest, Remembered(_until(caller, now), caller, kid, key))
         return caller
+
+    def forget_keys(self) -> None:
+        """The next token of each key waits until the issuer has said that it is still good."""
+        self._keys.forget()
 
     async def verify_header(self, authorization: str) -> Caller:
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() != "bearer" or not token:
             raise TokenMissing("send a token: `Authorization: Bearer ...`")
         return await self.verify(token.strip())
-
-    async def _claims(self, token: str) -> Mapping[str, Any]:
-        header = _header(token)
-        key = await self._keys.key(header["kid"])
-        if key is None:
-            raise TokenInvalid("the token is signed by a key that its issuer does not have")
-        try:
-            signed = jws.deserialize_compact(token, key, algorithms=list(ALGORITHMS))
-            return _object(signed.payload)
-        except (JoseError, ValueError, TypeError) as error:
-            raise TokenInvalid("the token's signature is not good") from error
 
     def _caller(self, claims: Mapping[str, Any], now: float) -> Caller:
         expires_at = _moment(claims, "exp")
@@ -206,10 +236,22 @@ class TokenVerifier:
             raise TokenInvalid("the token's tenant is not a name")
         return caller
 
-    def _remember(self, digest: bytes, caller: Caller, now: float) -> None:
+    def _remember(self, digest: bytes, verified: Remembered) -> None:
         if len(self._remembered) >= REMEMBERED_TOKENS:
             self._remembered.clear()
-        self._remembered[digest] = min(now + REMEMBERED_SECONDS, caller.expires_at), caller
+        self._remembered[digest] = verified
+
+
+def _until(caller: Caller, now: float) -> float:
+    return min(now + REMEMBERED_SECONDS, caller.expires_at)
+
+
+def _claims(token: str, key: PublicKey) -> Mapping[str, Any]:
+    try:
+        signed = jws.deserialize_compact(token, key, algorithms=list(ALGORITHMS))
+        return _object(signed.payload)
+    except (JoseError, ValueError, TypeError) as error:
+        raise TokenInvalid("the token's signature is not good") from error
 
 
 def _header(token: str) -> Mapping[str, Any]:

@@ -175,6 +175,12 @@ class Service:
     def end(self) -> None:
         self._ended.set()
 
+    def forget_keys(self) -> None:
+        """An operator has withdrawn a key that signs tokens, and nobody wants to wait for it."""
+        if "verifier" in vars(self):
+            self.verifier.forget_keys()
+        log.info("issuer_keys_forgotten")
+
     async def ended(self) -> bool:
         """Waits for a signal, or for a task to die of one bug too often. True when asked to end."""
         await self._ended.wait()
@@ -247,6 +253,7 @@ async def _live(
     service = Service(settings, traces=traces)
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, service.end)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, service.forget_keys)
     try:
         async with service:
             await main(settings, service)
