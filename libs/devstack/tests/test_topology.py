@@ -1,3 +1,4 @@
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -6,6 +7,7 @@ from pydantic_settings import SettingsConfigDict
 
 from devstack import topology
 from devstack.environments import Environments
+from devstack.places import CHECKOUT
 from devstack.secrets import Secrets
 from devstack.stack import Stack
 from devstack.topology import Service
@@ -25,6 +27,23 @@ def test_a_second_stack_moves_every_port(tmp_path: Path) -> None:
     assert [tuple(port + 1000 for port in part.ports) for part in first] == [
         part.ports for part in second
     ]
+
+
+def test_no_source_but_the_table_names_one_of_its_ports(tmp_path: Path) -> None:
+    """Whoever does prints or serves the addresses of the first stack in the second."""
+    ports = {str(port) for part in Stack.at(tmp_path).parts.all() for port in part.ports}
+    table = Path(str(topology.__file__))
+    sources = [
+        file
+        for top in ("libs", "services")
+        for file in (CHECKOUT / top).rglob("src/**/*")
+        if file.suffix in {".py", ".toml", ".html", ".js"} and file != table
+    ]
+
+    naming = {file.name: found for file in sources if (found := ports & _numbers(file.read_text()))}
+
+    assert len(sources) > 200
+    assert naming == {}
 
 
 def test_every_log_of_the_contracts_belongs_to_a_service() -> None:
@@ -72,3 +91,7 @@ def _with_prefix(kind: type[ServiceSettings], prefix: str) -> type[ServiceSettin
         model_config = SettingsConfigDict(env_prefix=prefix)
 
     return Settings
+
+
+def _numbers(text: str) -> set[str]:
+    return set(re.findall(r"\b\d{4,5}\b", text))

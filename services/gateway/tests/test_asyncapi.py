@@ -32,13 +32,22 @@ RECORD_TYPES = [record for records in RECORDS.values() for record in records]
 
 @pytest.fixture(scope="module")
 def document() -> dict[str, Any]:
-    return asyncapi.build(RECORD_TYPES)
+    return asyncapi.build(RECORD_TYPES, "")
 
 
 async def test_the_gateway_serves_it_to_anybody(call: Call, document: Mapping[str, Any]) -> None:
     answer = await call("GET", "/asyncapi.json", token="")
 
     assert (answer.status, answer.json) == (200, document)
+
+
+def test_it_says_where_the_brokers_are_as_far_as_the_gateway_was_told() -> None:
+    told, untold = (asyncapi.build(RECORD_TYPES, broker) for broker in ("kafka.test:9092", ""))
+
+    [variable] = told["servers"]["kafka"]["variables"].values()
+    assert variable["default"] == "kafka.test:9092"
+    [variable] = untold["servers"]["kafka"]["variables"].values()
+    assert "default" not in variable
 
 
 def test_it_has_the_fields_of_asyncapi_3_and_no_others(document: Mapping[str, Any]) -> None:

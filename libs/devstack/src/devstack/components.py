@@ -164,8 +164,7 @@ class Parts:
 
     def _gateway(self) -> Component:
         port, admin = (number + self.environments.offset for number in topology.GATEWAY.ports)
-        address = f"http://{HOST}:{port}"
-        program = self.program(topology.GATEWAY)
+        address, program = self.environments.gateway, self.program(topology.GATEWAY)
         return self._process(program, (port, admin), admin, address, topology.GATEWAY.what)
 
     def program(self, service: Service) -> Program:

@@ -253,7 +253,7 @@ def demo(
     """A fleet of two tenants at work, through the public API: 60 vehicles, 150 jobs in every state."""
     stack = Stack.here()
     asyncio.run(_drive(stack, seed))
-    show.line(WHAT_TO_SEE, plain=True)
+    show.line(what_to_see(stack), plain=True)
 
 
 async def _drive(stack: Stack, seed: int) -> None:
@@ -274,10 +274,14 @@ async def _drive(stack: Stack, seed: int) -> None:
             await demo.jobs()
 
 
+def what_to_see(stack: Stack) -> str:
+    return WHAT_TO_SEE.format(api=stack.parts.environments.gateway, bayline=show.command())
+
+
 WHAT_TO_SEE = """
 The fleet is at work. Look at it:
-  every job of acme      curl -H "Authorization: Bearer $(.venv/bin/bayline token --tenant acme --role service_manager)" http://127.0.0.1:8080/v1/jobs
-  live, while you work   curl -N -H "Authorization: Bearer $(.venv/bin/bayline token --tenant acme --role service_manager)" http://127.0.0.1:8080/v1/jobs:stream
-  the log, replayed      .venv/bin/bayline streams tail bayline.workshop.v1.JobEvent --tenant acme
-  the API                http://127.0.0.1:8080/docs
-  the machinery          .venv/bin/bayline status"""
+  every job of acme      curl -H "Authorization: Bearer $({bayline} token --tenant acme --role service_manager)" {api}/v1/jobs
+  live, while you work   curl -N -H "Authorization: Bearer $({bayline} token --tenant acme --role service_manager)" {api}/v1/jobs:stream
+  the log, replayed      {bayline} streams tail bayline.workshop.v1.JobEvent --tenant acme
+  the API                {api}/docs
+  the machinery          {bayline} status"""

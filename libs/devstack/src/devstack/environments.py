@@ -48,6 +48,10 @@ class Environments:
         return f"http://{HOST}:{topology.ISSUER_PORT + self.offset}"
 
     @property
+    def gateway(self) -> str:
+        return f"http://{HOST}:{topology.GATEWAY.port + self.offset}"
+
+    @property
     def _bootstrap(self) -> str:
         return f"{HOST}:{topology.KAFKA_PORT + self.offset}"
 
@@ -118,11 +122,11 @@ class Environments:
         }
 
     def _gateway(self, service: Service) -> dict[str, str]:
-        port = service.port + self.offset
         return {
-            "HTTP__PORT": str(port),
-            "HTTP__PUBLIC_BASE": f"http://{HOST}:{port}",
-            "HTTP__HOSTS": json.dumps([f"localhost:{port}"]),
+            "HTTP__PORT": str(service.port + self.offset),
+            "HTTP__PUBLIC_BASE": self.gateway,
+            "HTTP__PUBLIC_BROKER": self._bootstrap,
+            "HTTP__HOSTS": json.dumps([f"localhost:{service.port + self.offset}"]),
             "HTTP__CORS_ORIGINS": json.dumps(topology.LOCAL_ORIGINS),
             "LOGIN__AUTHORIZE_URL": f"{self.issuer}/authorize",
             "LOGIN__TOKEN_URL": f"{self.issuer}/token",

@@ -38,12 +38,13 @@ def lines(named: Iterable[tuple[str, str]]) -> None:
         console.print(f"{name:<11}", text, markup=False, highlight=False, soft_wrap=True)
 
 
+def command() -> str:
+    """`bayline` as it can be typed here: without an activated .venv, by its path."""
+    return "bayline" if shutil.which("bayline") else os.path.relpath(sys.argv[0])
+
+
 def runnable(text: str) -> str:
-    """`bayline ...` as it can be typed here: without an activated .venv, by its path."""
-    if shutil.which("bayline"):
-        return text
-    command = os.path.relpath(sys.argv[0])
-    return text.replace("`bayline", f"`{command}")
+    return text.replace("`bayline", f"`{command()}")
 
 
 def working(text: str) -> AbstractContextManager[object]:

@@ -62,7 +62,7 @@ class Topics:
 
     partitions: int
     dlq_kept: timedelta
-    bootstrap: str  # an example: what it is called where the reader is
+    bootstrap: str  # what readers connect to; empty where that differs from reader to reader
 
 
 def document(
@@ -92,7 +92,9 @@ def document(
 
 
 def _server(topics: Topics) -> dict[str, Json]:
-    variable = {"default": topics.bootstrap, "description": "Where the brokers are."}
+    variable = {"description": "Where the brokers are."}
+    if topics.bootstrap:
+        variable["default"] = topics.bootstrap
     return {"host": "{bootstrap}", "protocol": "kafka", "variables": {"bootstrap": variable}}
 
 

@@ -68,7 +68,8 @@ def build(
     mount(app, services, problem=rendered.of_stream, admit=keeper.admit)
     mount_probes(app, probes)
     contract = openapi.build(services, entries, settings.login)
-    docs.mount(app, contract, asyncapi.build(records), entries, settings.login)
+    events = asyncapi.build(records, settings.http.public_broker)
+    docs.mount(app, contract, events, entries, settings.login)
     app.add_middleware(Door, keeper=keeper, problems=rendered, settings=settings.http)
     app.add_middleware(
         CORSMiddleware,

@@ -10,10 +10,8 @@ from messaging.admin import DLQ_KEPT
 from messaging.envelope import PARTITIONS
 from transcoding.asyncapi import Topics, document
 
-EXAMPLE = "127.0.0.1:8092"  # where the local stack has its broker
 
-
-def build(records: Iterable[Descriptor]) -> dict[str, Any]:
-    """The same contract gives the same bytes."""
-    topics = Topics(PARTITIONS, DLQ_KEPT, EXAMPLE)
+def build(records: Iterable[Descriptor], broker: str) -> dict[str, Any]:
+    """The same contract gives the same bytes. `broker` may be empty: the reader knows it then."""
+    topics = Topics(PARTITIONS, DLQ_KEPT, broker)
     return document(records, "Bayline's events", version("bayline-gateway"), topics)

@@ -15,6 +15,9 @@ class Http(Block):
     host: str = "127.0.0.1"
     public_base: str  # https://bayline.example: the start of every problem type, and the host
     hosts: tuple[str, ...] = ()  # other names it answers to, with their ports
+    public_broker: str = (
+        ""  # host:port for readers of topics; /asyncapi.json leaves it open if none
+    )
     cors_origins: tuple[str, ...] = ()
     body_limit_bytes: int = MEBIBYTE
     body_seconds: float = Field(default=30.0, gt=0)  # until a body is whole
