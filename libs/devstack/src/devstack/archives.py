@@ -9,7 +9,7 @@ from hashlib import sha256
 from pathlib import Path
 from shutil import rmtree
 from tempfile import mkdtemp
-from typing import BinaryIO
+from typing import IO
 
 from devstack.failure import StackFailure
 from devstack.sealed_files import SALT, NotAsSealed, SealingKey
@@ -52,7 +52,7 @@ class Archive:
     key: SealingKey
     salt: bytes
 
-    def seal(self, name: str, source: BinaryIO) -> None:
+    def seal(self, name: str, source: IO[bytes]) -> None:
         with sealed(self.folder, name).open("wb") as target:
             self.key.seal(name, source, target)
             target.flush()

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from signal import SIGCONT, SIGTERM, Signals
 from tempfile import TemporaryFile
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import psutil
 
@@ -144,7 +144,7 @@ def run(
 
 
 @contextmanager
-def output_of(argv: tuple[str, ...], *, env: Mapping[str, str]) -> Iterator[BinaryIO]:
+def output_of(argv: tuple[str, ...], *, env: Mapping[str, str]) -> Iterator[IO[bytes]]:
     """What it writes, as it writes it; it does not outlive the block."""
     with _talking(argv, env, stdout=subprocess.PIPE) as child:
         assert child.stdout
@@ -162,11 +162,20 @@ def feed(argv: tuple[str, ...], chunks: Iterable[bytes], *, env: Mapping[str, st
 
 @contextmanager
 def _talking(
-    argv: tuple[str, ...], env: Mapping[str, str], **pipe: int
+    argv: tuple[str, ...],
+    env: Mapping[str, str],
+    stdin: int = subprocess.DEVNULL,
+    stdout: int = subprocess.DEVNULL,
 ) -> Iterator[subprocess.Popen[bytes]]:
     with TemporaryFile() as said:
         child = subprocess.Popen(  # noqa: S603 -- programs of our own, no shell
-            argv, stderr=said, cwd="/", env=dict(env), umask=private_files.UMASK, **pipe
+            argv,
+            stdin=stdin,
+            stdout=stdout,
+            stderr=said,
+            cwd="/",
+            env=dict(env),
+            umask=private_files.UMASK,
         )
         try:
             yield child

@@ -4,7 +4,7 @@ import hmac
 from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import BinaryIO
+from typing import IO
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -32,7 +32,7 @@ class SealingKey:
     def derived(cls, passphrase: bytes, salt: bytes) -> "SealingKey":
         return cls(Scrypt(salt=salt, length=32, n=COST, r=8, p=1).derive(passphrase))
 
-    def seal(self, name: str, source: BinaryIO, target: BinaryIO) -> None:
+    def seal(self, name: str, source: IO[bytes], target: IO[bytes]) -> None:
         """To the end of `source`; what is sealed under one name opens under that name only."""
         cipher = AESGCM(self._of(name))
         target.writelines(
@@ -40,7 +40,7 @@ class SealingKey:
             for number, (piece, last) in enumerate(_pieces(source, CHUNK))
         )
 
-    def opened(self, name: str, source: BinaryIO) -> Iterator[bytes]:
+    def opened(self, name: str, source: IO[bytes]) -> Iterator[bytes]:
         """Each chunk as soon as it is known to be authentic."""
         cipher = AESGCM(self._of(name))
         for number, (piece, last) in enumerate(_pieces(source, CHUNK + TAG)):
@@ -61,7 +61,7 @@ def _nonce(number: int, *, last: bool) -> bytes:
     return number.to_bytes(11, "big") + bytes([last])
 
 
-def _pieces(source: BinaryIO, size: int) -> Iterator[tuple[bytes, bool]]:
+def _pieces(source: IO[bytes], size: int) -> Iterator[tuple[bytes, bool]]:
     """Each piece, and whether it is the last; an empty source is one empty piece."""
     piece = source.read(size)
     while following := source.read(size):

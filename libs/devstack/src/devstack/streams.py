@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,7 +23,21 @@ app = typer.Typer(no_args_is_help=True, help="Topics, replayed and live, of one 
 
 Tenant = Annotated[str, typer.Option(help="Whose events.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object per line.")]
-Since = Annotated[datetime | None, typer.Option(help="Only events recorded from then on, UTC.")]
+
+
+def moment(text: str) -> datetime:
+    """Any form of ISO 8601 that a command prints; UTC where it does not say."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{text} is no time, such as 2026-11-24T08:15:00Z") from error
+    return found.replace(tzinfo=found.tzinfo or UTC).astimezone(UTC)
+
+
+Since = Annotated[
+    datetime | None,
+    typer.Option(help="Only events recorded from then on; UTC.", parser=moment, metavar="TIME"),
+]
 Topic = Annotated[str, typer.Argument(help="Full name, such as bayline.workshop.v1.JobEvent.")]
 
 
@@ -65,7 +79,7 @@ def tail(
     """Events from the beginning, a time or a cursor; to the present, or on and on."""
     query = {"follow": "true"} if following else {}
     if since is not None:
-        query["from"] = f"{since.isoformat()}Z"
+        query["from"] = _written(since)
     if cursor:
         query["cursor"] = cursor
     _run(tenant, _printing(topic, query, as_json))
@@ -126,7 +140,11 @@ def replay(
 
 def _bounds(since: datetime | None, after: str) -> dict[str, str]:
     bounds = {"after": after} if after else {}
-    return bounds | ({"from": f"{since.isoformat()}Z"} if since else {})
+    return bounds | ({"from": _written(since)} if since else {})
+
+
+def _written(moment: datetime) -> str:
+    return moment.isoformat().replace("+00:00", "Z")
 
 
 def _printing(
