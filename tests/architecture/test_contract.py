@@ -17,6 +17,8 @@ from bayline.keyring.v1 import key_service_pb2, keyring_service_pb2
 from bayline.technician.v1 import technician_service_pb2
 from bayline.vehicle.v1 import vehicle_service_pb2
 from bayline.workshop.v1 import workshop_service_pb2
+from eventstore.tables import UNREAD
+from gateway.live.rows import resource_of
 from gateway.problems import STATUS, catalogue
 from kernel.errors import DomainError
 from runtime.errors import kind_of
@@ -121,6 +123,14 @@ def test_the_catalogue_explains_nothing_that_cannot_happen() -> None:
     }
 
     assert set(catalogue()) - reasons == edge
+
+
+def test_every_resource_that_a_log_folds_to_says_how_many_events_it_lacks() -> None:
+    topology = import_module("devstack.topology")
+
+    lacking = [log for log in topology.logs() if UNREAD not in resource_of(log).fields_by_name]
+
+    assert not lacking
 
 
 def test_one_name_everywhere() -> None:

@@ -344,9 +344,9 @@ def test_bytes_that_cannot_be_read_are_told_from_events_not_known_yet() -> None:
 
     with pytest.raises(UnknownCase, match=r"x\.CarSold"):
         codec.decode("x.CarSold", newer, 1)
-    for broken in (b"\xff", b"\x0a\x00"):
+    for broken in (b"\xff", b"\x0a\x00", b"", newer):
         with pytest.raises(Undecodable) as refusal:
-            codec.decode("x.CarLent", broken, 1)
+            codec.decode("bayline.testkit.v1.CarLent", broken, 1)
         assert not isinstance(refusal.value, UnknownCase)
 
 

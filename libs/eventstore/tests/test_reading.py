@@ -24,15 +24,16 @@ from eventstore.tail import PostgresTail, Row
 from testkit.events import (
     LOAN,
     LOAN_LOG,
-    MESSAGES,
     CarId,
     CarLent,
     Loan,
     LoanEvent,
     MeterRead,
+    declare,
     loan_codec,
 )
 from testkit.store_contract import ANNA, NORTH, SOUTH, a_request, a_stream, put
+from testkit.unread import SPOILED, append_unread
 
 Pool: TypeAlias = AsyncConnectionPool[AsyncConnection[Any]]
 Store: TypeAlias = PostgresEventStore[LoanEvent]
@@ -43,13 +44,23 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.integration
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
+BUGGY = CarId("a car that a bug cannot stand")
+SO_FAR = declare("""
+name: "bayline/testkit/reading/v1/loan.proto" package: "bayline.testkit.reading.v1" syntax: "proto3"
+message_type { name: "LoanSoFar"
+  field { name: "series" number: 1 label: LABEL_OPTIONAL type: TYPE_STRING }
+  field { name: "number" number: 2 label: LABEL_OPTIONAL type: TYPE_INT64 }
+  field { name: "unread_events" number: 50 label: LABEL_OPTIONAL type: TYPE_INT32 } }
+""")["LoanSoFar"]
 
 
 def a_bill(stream: UUID, version: int, loan: Loan) -> Message | None:
     """Who has lent a car, and how often its meter was read."""
+    if loan.car == BUGGY:
+        raise OverflowError("too much for it")
     if loan.borrower is None:
         return None
-    return MESSAGES["LoanBilled"](series=loan.borrower.text, number=len(loan.readings))
+    return SO_FAR(series=loan.borrower.text, number=len(loan.readings))
 
 
 LOANS = Table(loan_codec(), LOAN, a_bill)
@@ -212,8 +223,7 @@ async def test_a_table_has_a_row_for_each_stream_as_it_was_at_a_vector(
 
     assert [row.stream for row in rows] == sorted(loans)
     assert {row.stream: row.resource for row in rows} == {
-        stream: MESSAGES["LoanBilled"](series="[sealed]", number=readings)
-        for stream, readings in loans.items()
+        stream: SO_FAR(series="[sealed]", number=readings) for stream, readings in loans.items()
     }
     assert [row.version for row in rows] == [1 + loans[row.stream] for row in rows]
 
@@ -224,6 +234,43 @@ async def test_a_table_is_read_over_grpc(store: Store, log: "EventLogServiceAsyn
     table = log.FoldTenant(pb.FoldTenantRequest(log=LOAN_LOG, tenant=NORTH))
 
     [row] = [row async for row in table]
-    bill = MESSAGES["LoanBilled"](series="[sealed]", number=2)
+    bill = SO_FAR(series="[sealed]", number=2)
     assert (row.stream, row.version, row.data) == (str(stream), 3, bill.SerializeToString())
     assert row.changed_at.seconds > 0
+
+
+async def test_a_stream_that_cannot_be_folded_is_named_and_the_others_are_folded(
+    store: Store, app_pool: Pool, log: "EventLogServiceAsyncStub"
+) -> None:
+    fine, newer, spoiled, never, nothing = [await lent(store, NORTH, 2) for _ in range(4)] + [
+        a_stream()
+    ]
+    await put(store, never, 3, CarLent(BUGGY, ANNA, LONG_AGO))
+    await append_unread(app_pool, LOAN_LOG, NORTH, newer)
+    await append_unread(app_pool, LOAN_LOG, NORTH, spoiled, data=SPOILED)
+    await append_unread(app_pool, LOAN_LOG, NORTH, nothing)
+    await put(store, nothing, 1, MeterRead(1, 0))
+
+    table = log.FoldTenant(pb.FoldTenantRequest(log=LOAN_LOG, tenant=NORTH))
+    rows = {UUID(row.stream): row async for row in table}
+
+    problems = {stream: row.problem.partition(":")[0] for stream, row in rows.items()}
+    assert problems == {
+        fine: "",
+        newer: "",
+        spoiled: "EVENT_UNREADABLE",
+        never: "INTERNAL",
+        nothing: "WRITTEN_BY_A_NEWER_RELEASE",
+    }
+    shown = {stream: SO_FAR.FromString(row.data) for stream, row in rows.items() if row.data}
+    assert shown == {
+        fine: SO_FAR(series="[sealed]", number=2),
+        newer: SO_FAR(series="[sealed]", number=2, unread_events=1),
+    }
+    assert [rows[each].version for each in (fine, newer, spoiled, never, nothing)] == [
+        3,
+        4,
+        4,
+        4,
+        2,
+    ]

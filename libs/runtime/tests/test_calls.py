@@ -30,6 +30,7 @@ ALL_KINDS = [
     kinds.Unauthenticated,
     kinds.QuotaExhausted,
     kinds.Unavailable,
+    kinds.Damaged,
 ]
 
 

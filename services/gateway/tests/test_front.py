@@ -1,21 +1,29 @@
 """What a client meets first: identity, problems, limits, headers, documents."""
 
+from dataclasses import replace
+from datetime import UTC, datetime
+from uuid import UUID
+
 import grpc
 import orjson
 import pytest
 from google.api import annotations_pb2
 
 from bayline.workshop.v1.job_pb2 import Job
+from eventstore.store import Stream, Unread
 from gateway.live.hub import LiveStreamBehind
 from gateway.main import OWN, PEERS
 from gateway.problems import catalogue
-from kernel.errors import Conflict, NotFound, RuleViolated, Unavailable
+from kernel.errors import Conflict, DomainError, NotFound, RuleViolated, Unavailable
 from testkit.asgi import Call, FakeHandler
 from testkit.tokens import Issuer
 
 JOB = "/v1/jobs/0190a5d2-7c1e-7b3a-9f00-000000000001"
 KEY = "a-key-of-mine"
 TRIAGE = {"priority": "PRIORITY_EMERGENCY", "reason": "REPAIR_REASON_BREAKDOWN"}
+
+NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
+UNREAD = Unread(4, "x.SomethingNew", NOON, NOON, UUID(int=2), b"")
 
 
 class JobStateForbids(RuleViolated):
@@ -113,6 +121,37 @@ async def test_who_should_come_back_later_is_told_when(call: Call, service: Fake
     answer = await call("GET", JOB)
 
     assert (answer.status, answer.headers["retry-after"]) == (503, "1")
+
+
+def a_refusal(stream: Stream[None]) -> DomainError:
+    with pytest.raises(DomainError) as refusal:
+        stream.require_whole()
+    return refusal.value
+
+
+async def test_a_newer_release_is_waited_for_longer(call: Call, service: FakeHandler) -> None:
+    service.answers["TriageJob"] = a_refusal(Stream(UUID(int=1), (), unread=(UNREAD,)))
+
+    answer = await call("POST", f"{JOB}:triage", TRIAGE, idempotency_key=KEY)
+
+    assert (answer.status, answer.headers["retry-after"]) == (503, "10")
+    assert answer.json["reason"] == "WRITTEN_BY_A_NEWER_RELEASE"
+    assert answer.json["eventType"] == "x.SomethingNew"
+
+
+async def test_damage_is_a_problem_of_its_own_that_says_which_event(
+    call: Call, service: FakeHandler
+) -> None:
+    service.answers["GetJob"] = a_refusal(
+        Stream(UUID(int=1), (), unread=(replace(UNREAD, damage="cut off"),))
+    )
+
+    answer = await call("GET", JOB)
+
+    assert (answer.status, answer.json["reason"]) == (500, "EVENT_UNREADABLE")
+    assert (answer.json["version"], answer.json["eventType"]) == ("4", "x.SomethingNew")
+    assert "event 4" in answer.json["detail"]
+    assert "retry-after" not in answer.headers
 
 
 async def test_a_mistake_of_ours_shows_nothing_but_a_correlation_id(

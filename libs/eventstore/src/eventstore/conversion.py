@@ -25,7 +25,16 @@ class MappingMismatch(TypeError):
 
 
 class Unmappable(InvalidArgument):
-    """A message holds a value that its dataclass cannot have; the violations point at it."""
+    """A message holds a value that its dataclass cannot have; the violations point at it.
+
+    `newer` where it is an enum's, and the enum did not have it when this release was made.
+    """
+
+    newer = False
+
+
+class UnknownValue(ValueError):
+    """Of an enum."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +61,12 @@ class Conversion:
 def pointing(pointer: str, error: Exception) -> Unmappable:
     """The same refusal, seen from one level further out."""
     inner = error.violations if isinstance(error, Unmappable) else (Violation("", str(error)),)
-    return Unmappable(
+    found = Unmappable(
         "a field has a value that it cannot have",
         violations=[Violation(pointer + each.pointer, each.detail) for each in inner],
     )
+    found.newer = isinstance(error, UnknownValue) or getattr(error, "newer", False)
+    return found
 
 
 def no_way(hint: Hint, field: FieldDescriptor) -> MappingMismatch:
@@ -163,9 +174,11 @@ def enum(hint: Hint, kind: EnumDescriptor, field: FieldDescriptor) -> Conversion
     members = {numbers[member.name]: member for member in hint}
 
     def read(number: int, _: Context) -> StrEnum:
-        if number not in members:
-            raise ValueError("is required" if number == 0 else f"has the unknown value {number}")
-        return members[number]
+        if number in members:
+            return members[number]
+        if number == 0:
+            raise ValueError("is required")
+        raise UnknownValue(f"has the unknown value {number}")
 
     return Conversion(lambda member: numbers[member.name], read)
 

@@ -133,6 +133,9 @@ async def execute(
     stale by now: a retry must not be refused because of its own effect. A command that loses a
     race, or whose outcome is unknown, is decided again on fresh state and fresh facts: it may
     now be refused, which is the point. An expected version is never raced for again.
+
+    Nothing is decided, guarded or answered on a stream that this release cannot read as a whole:
+    what it lacks may be just what would refuse the command.
     """
     lost: DomainError = StreamContended("others were faster each time", stream=str(stream_id))
     for pause in _pauses():
@@ -185,6 +188,7 @@ async def _attempt(
     used = stream.used
     if used is not None:
         _refuse_other(used, store.log, metadata)
+    stream.require_whole()
     state = fold(decider.evolve, decider.initial, stream.events)
     guard(state)
     if used is not None:

@@ -40,7 +40,7 @@ class Undecodable(ValueError):
 
 
 class UnknownCase(Undecodable):
-    """An event that a newer release has added."""
+    """An event, or a value in it, that a newer release has added."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,13 +219,15 @@ class OneofCodec(Generic[E]):
         return _type_of(self._mappers[type(event)])
 
     def decode(self, type_name: str, data: bytes, version: int) -> E:
-        """Raises UnknownCase for a case that this release does not have, else Undecodable."""
+        """Raises UnknownCase for a case or a value that this release does not have, else Undecodable."""
         try:
             record = self._record_class.FromString(data)
         except DecodeError as error:
             raise Undecodable(f"{type_name}: {error}") from error
         case = record.WhichOneof(self._oneof)
         if case is None:
+            if type_name in self._upcast or type_name in self._by_type:
+                raise Undecodable(f"{type_name}: nothing is in it")
             raise UnknownCase(type_name)
         stored: Message = getattr(record, case)
         places = {words.nonce: field for field, words in sensitive_in(stored) if words.key_id}
@@ -235,7 +237,8 @@ class OneofCodec(Generic[E]):
                 message, Context(version=version, places=places)
             )
         except Unmappable as error:
-            raise Undecodable(f"{type_name}: {error.violations}") from error
+            kind = UnknownCase if error.newer else Undecodable
+            raise kind(f"{type_name}: {error.violations}") from error
 
     def _upcasted(self, message: Message) -> Message:
         while upcast := self._upcast.get(message.DESCRIPTOR.full_name):

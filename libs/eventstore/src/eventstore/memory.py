@@ -20,6 +20,7 @@ from eventstore.store import (
     Recorded,
     Stream,
     StreamId,
+    Unread,
     Used,
     WrongVersion,
     refuse_future,
@@ -56,16 +57,15 @@ class InMemoryEventStore(Generic[E]):
         self._clock = clock or SystemClock()
         self._ids = ids or Uuid7()
         self._heads = [Head() for _ in range(SHARDS)]
-        self._streams: dict[tuple[str, StreamId], list[Recorded[E]]] = defaultdict(list)
+        self._streams: dict[tuple[str, StreamId], list[Recorded[E] | Unread]] = defaultdict(list)
         self._used: dict[tuple[str, str], Used] = {}
         self._claims: dict[tuple[str, StreamId], set[Claim]] = defaultdict(set)
 
     async def read(self, tenant: str, stream: StreamId, *, key: str = "") -> Stream[E]:
         used = self._used.get((tenant, key))
         if used is None:
-            return Stream(stream, tuple(self._streams[tenant, stream]))
-        events = self._streams[tenant, used.stream][: used.version]
-        return Stream(used.stream, tuple(events), used)
+            return Stream.of(stream, self._streams[tenant, stream])
+        return Stream.of(used.stream, self._streams[tenant, used.stream][: used.version], used)
 
     async def append(
         self,
@@ -99,6 +99,25 @@ class InMemoryEventStore(Generic[E]):
         used = Used(metadata.fingerprint, stream, len(past), position)
         self._used[tenant, metadata.request_id] = used
         return Appended(used.version, position, replayed=False)
+
+    def append_unread(
+        self,
+        tenant: str,
+        stream: StreamId,
+        kind: str,
+        at: datetime,
+        *,
+        damage: str = "",
+        request: Metadata | None = None,
+    ) -> None:
+        """What another release would append, or a broken disk leave behind."""
+        past = self._streams[tenant, stream]
+        past.append(Unread(len(past) + 1, kind, at, at, self._ids.new(), b"", damage))
+        if request is not None:
+            place = Position(self.log, shard_of(tenant, stream), 0)
+            self._used[tenant, request.request_id] = Used(
+                request.fingerprint, stream, len(past), place
+            )
 
     async def next_number(self, tenant: str, series: str) -> int:
         scope = f"number/{series}"

@@ -8,6 +8,7 @@ from psycopg import AsyncConnection, DatabaseError, OperationalError
 from psycopg.types.range import TimestamptzRange
 from psycopg_pool import AsyncConnectionPool
 
+from eventstore.decoding import decoded
 from eventstore.mapping import OneofCodec
 from eventstore.meta import metas_of
 from eventstore.sealing import Sealing
@@ -19,7 +20,6 @@ from eventstore.store import (
     Metadata,
     New,
     Position,
-    Recorded,
     StoreUnavailable,
     Stream,
     StreamId,
@@ -75,8 +75,8 @@ class PostgresEventStore(Generic[E]):
     async def read(self, tenant: str, stream: StreamId, *, key: str = "") -> Stream[E]:
         rows = await self._rows("es.read", READ, self.log, tenant, stream, key)
         used = _used(rows[0][7:])
-        events = tuple(self._recorded(row[:7]) for row in rows if row[0] is not None)
-        return Stream(used.stream if used else stream, events, used)
+        stored = (decoded(self._codec, *row[:7]) for row in rows if row[0] is not None)
+        return Stream.of(used.stream if used else stream, stored, used)
 
     async def append(
         self,
@@ -144,11 +144,6 @@ class PostgresEventStore(Generic[E]):
         async with self._pool.connection() as connection:
             cursor = await connection.execute(query, parameters, binary=True)
             return await cursor.fetchall()
-
-    def _recorded(self, row: Sequence[Any]) -> Recorded[E]:
-        version, kind, occurred_at, recorded_at, event_id, data, meta = row
-        event = self._codec.decode(kind, data, version)
-        return Recorded(version, event, occurred_at, recorded_at, event_id, meta)
 
 
 def _used(row: Sequence[Any]) -> Used | None:

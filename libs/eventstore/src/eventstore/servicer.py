@@ -68,7 +68,8 @@ class EventLogServicer(EventLogServiceServicer):
                 stream=str(row.stream),
                 version=row.version,
                 changed_at=timestamp_of(row.changed_at),
-                data=row.resource.SerializeToString(deterministic=True),
+                data=row.resource.SerializeToString(deterministic=True) if row.resource else b"",
+                problem=row.problem,
             )
 
     async def GetHeads(  # noqa: N802 -- the RPC's name

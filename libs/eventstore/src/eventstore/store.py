@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Generic, Protocol, TypeAlias, TypeVar
 from uuid import UUID
 
-from kernel.errors import InvalidArgument, RuleViolated, Unavailable
+from kernel.errors import Damaged, InvalidArgument, Outdated, RuleViolated, Unavailable
 
 E = TypeVar("E")
 StreamId: TypeAlias = UUID
@@ -16,6 +16,7 @@ LARGEST_EVENT = 192 * 1024
 """Bytes, before it is sealed. Seals and metadata have the rest of the 256 KiB that a log takes."""
 LONGEST_STREAM = 10_000
 """Events: each command reads all of them."""
+RETRY_AFTER_SECONDS = "10"  # a deployment takes longer than a lost connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,22 @@ class Recorded(Generic[E]):
 
 
 @dataclass(frozen=True, slots=True)
+class Unread:
+    """A stored event that this release cannot read.
+
+    `damage` says what is wrong with it; there is none where a newer release wrote it.
+    """
+
+    version: int
+    type: str
+    occurred_at: datetime
+    recorded_at: datetime
+    event_id: UUID
+    meta: bytes
+    damage: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Claim:
     """What only one stream of a tenant may hold at a time, from `start` until before `end`."""
 
@@ -99,16 +116,56 @@ class Stream(Generic[E]):
     """A stream, and the earlier use of the key it was read with.
 
     Where the key was used before, these are the events of the stream it was used on, up to
-    the version it answered with.
+    the version it answered with. `unread` are those that this release cannot read: what `events`
+    add up to lacks them. It may be shown, if it says so; nothing may be decided on it.
     """
 
     id: StreamId
     events: tuple[Recorded[E], ...]
     used: Used | None = None
+    unread: tuple[Unread, ...] = ()
+
+    @classmethod
+    def of(
+        cls, stream: StreamId, stored: Iterable[Recorded[E] | Unread], used: Used | None = None
+    ) -> "Stream[E]":
+        """`stored` in the order of versions."""
+        events: list[Recorded[E]] = []
+        unread: list[Unread] = []
+        for each in stored:
+            if isinstance(each, Unread):
+                unread.append(each)
+            else:
+                events.append(each)
+        return cls(stream, tuple(events), used, tuple(unread))
 
     @property
     def version(self) -> int:
-        return self.events[-1].version if self.events else 0
+        return max(each[-1].version if each else 0 for each in (self.events, self.unread))
+
+    def require_undamaged(self) -> None:
+        """Before it is shown. Raises EventUnreadable."""
+        for each in self.unread:
+            if each.damage:
+                raise EventUnreadable(
+                    f"event {each.version} of the stream cannot be read: {each.damage}",
+                    stream=str(self.id),
+                    version=str(each.version),
+                    event_type=each.type,
+                    event_id=str(each.event_id),
+                )
+
+    def require_whole(self) -> None:
+        """Before anything is decided on it. Raises EventUnreadable, WrittenByANewerRelease."""
+        self.require_undamaged()
+        for each in self.unread:
+            raise WrittenByANewerRelease(
+                "a newer release wrote to it; this one cannot read that, and decides nothing on it",
+                stream=str(self.id),
+                version=str(each.version),
+                event_type=each.type,
+                retry_after_seconds=RETRY_AFTER_SECONDS,
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,13 +219,27 @@ class StoreUnavailable(Unavailable):
     """Nothing is known to be stored: the same key may be tried again."""
 
 
+class WrittenByANewerRelease(Outdated):
+    """An event of the stream is of a kind that this release does not know, and the next one does.
+
+    Nothing was used up: the same request, with the same key, is decided where that one answers.
+    """
+
+
+class EventUnreadable(Damaged):
+    """An event of the stream is stored, and no release of ours can have stored it like that."""
+
+
 class EventStore(Protocol[E]):
     """One log. All methods are safe to retry with the same key."""
 
     log: str
 
     async def read(self, tenant: str, stream: StreamId, *, key: str = "") -> Stream[E]:
-        """The stream and the key's earlier use, in one snapshot. Unknown streams are empty."""
+        """The stream and the key's earlier use, in one snapshot. Unknown streams are empty.
+
+        What cannot be read is named in it, and never raises.
+        """
         ...
 
     async def append(

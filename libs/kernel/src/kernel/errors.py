@@ -71,3 +71,11 @@ class QuotaExhausted(DomainError):
 
 class Unavailable(DomainError):
     """Something we depend on is down or behind; worth trying again soon."""
+
+
+class Outdated(Unavailable):
+    """This release is behind another one: worth trying again where that one answers, not before."""
+
+
+class Damaged(DomainError):
+    """What is stored cannot be read; trying again cannot help, a person has to mend it."""

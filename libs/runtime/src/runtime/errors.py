@@ -11,6 +11,7 @@ from google.rpc.status_pb2 import Status
 from kernel.errors import (
     AlreadyExists,
     Conflict,
+    Damaged,
     DomainError,
     Forbidden,
     InvalidArgument,
@@ -33,6 +34,7 @@ CODES: Mapping[type[DomainError], grpc.StatusCode] = {
     Unauthenticated: grpc.StatusCode.UNAUTHENTICATED,
     QuotaExhausted: grpc.StatusCode.RESOURCE_EXHAUSTED,
     Unavailable: grpc.StatusCode.UNAVAILABLE,
+    Damaged: grpc.StatusCode.DATA_LOSS,
 }
 KINDS: Mapping[grpc.StatusCode, type[DomainError]] = {
     **{code: kind for kind, code in CODES.items()},

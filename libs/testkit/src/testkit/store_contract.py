@@ -1,9 +1,10 @@
 """What every event store and every keyring must do: subclass it, and give it one to test."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import TypeAlias
 from uuid import UUID
 
 import pytest
@@ -18,12 +19,14 @@ from eventstore.store import (
     ClaimTaken,
     EventStore,
     EventTooLarge,
+    EventUnreadable,
     KeyReused,
     Metadata,
     New,
     OccurredInTheFuture,
     Stream,
     StreamTooLong,
+    WrittenByANewerRelease,
     WrongVersion,
 )
 from kernel.clock import SystemClock
@@ -31,6 +34,7 @@ from kernel.ids import Uuid7
 from kernel.personal import Personal
 from testkit.events import (
     LOAN,
+    LOAN_LOG,
     Bill,
     CarId,
     CarLent,
@@ -47,6 +51,7 @@ from testkit.events import (
     Return,
     loan_codec,
 )
+from testkit.unread import newer_type
 
 NORTH, SOUTH = "north", "south"
 VAN = CarId("van")
@@ -118,8 +123,15 @@ def words(stream: Stream[LoanEvent]) -> list[LoanEvent]:
     return [recorded.event for recorded in stream.events]
 
 
+Spoil: TypeAlias = Callable[..., Awaitable[None]]
+
+
 class EventStoreContract:
-    """Needs a fixture `store`: an empty one, whose log is that of LoanEvent."""
+    """Needs a fixture `store`: an empty one, whose log is that of LoanEvent.
+
+    And a fixture `another_release`, which appends to a stream of NORTH what this release cannot
+    read; what cannot be read by any, with `spoiled=True`; under a key, with `request`.
+    """
 
     async def test_a_stream_nobody_wrote_to_is_empty(self, store: EventStore[LoanEvent]) -> None:
         stream = a_stream()
@@ -523,6 +535,110 @@ class EventStoreContract:
         found = (lending.borrower, *correction.reasons)
         assert {each.subject for each in found} == {ANNA.subject}
         assert len(found) == 3
+
+    async def test_what_a_newer_release_wrote_is_named_and_the_rest_is_read(
+        self, store: EventStore[LoanEvent], another_release: Spoil
+    ) -> None:
+        stream = a_stream()
+        await put(store, stream, 0, MeterRead(1, 10))
+        await another_release(stream)
+        await put(store, stream, 2, MeterRead(2, 20))
+
+        read = await store.read(NORTH, stream)
+
+        assert words(read) == [MeterRead(1, 10), MeterRead(2, 20)]
+        assert [(each.version, each.type, each.damage) for each in read.unread] == [
+            (2, newer_type(LOAN_LOG), "")
+        ]
+        assert read.version == 3
+
+    async def test_what_can_be_read_by_nobody_is_named_with_its_damage(
+        self, store: EventStore[LoanEvent], another_release: Spoil
+    ) -> None:
+        stream = a_stream()
+        await put(store, stream, 0, MeterRead(1, 10))
+        await another_release(stream, spoiled=True)
+
+        read = await store.read(NORTH, stream)
+
+        assert words(read) == [MeterRead(1, 10)]
+        assert read.version == 2
+        assert read.unread[0].damage
+        with pytest.raises(EventUnreadable) as refusal:
+            read.require_undamaged()
+        assert refusal.value.facts["version"] == "2"
+
+    @pytest.mark.parametrize("spoiled", [False, True])
+    @pytest.mark.parametrize("before", [0, 1])
+    async def test_nothing_is_decided_on_a_stream_that_cannot_be_read_as_a_whole(
+        self, store: EventStore[LoanEvent], another_release: Spoil, *, before: int, spoiled: bool
+    ) -> None:
+        stream, request = a_stream(), a_request()
+        await put(store, stream, 0, *[lent()][:before])
+        await another_release(stream, spoiled=spoiled)
+
+        for command in (ReadMeter(5), Lend(VAN, ANNA, MONDAY), Return(NOON)):
+            with pytest.raises(EventUnreadable if spoiled else WrittenByANewerRelease) as refusal:
+                await run(store, stream, command, request)
+            assert refusal.value.facts["stream"] == str(stream)
+
+        read = await store.read(NORTH, stream, key=request.request_id)
+        assert (read.version, read.used) == (before + 1, None)
+
+    async def test_who_loses_a_race_to_a_newer_release_decides_nothing(
+        self, store: EventStore[LoanEvent], another_release: Spoil
+    ) -> None:
+        stream = a_stream()
+        await put(store, stream, 0, lent())
+
+        async def overtaken(loan: Loan) -> Facts[int]:
+            await another_release(stream)
+            return Facts(1)
+
+        with pytest.raises(WrittenByANewerRelease):
+            await execute(
+                LOAN,
+                ReadMeter(5),
+                stream_id=stream,
+                store=store,
+                facts=overtaken,
+                metadata=a_request(),
+            )
+        assert (await store.read(NORTH, stream)).version == 2
+
+    async def test_a_key_answers_again_where_a_newer_release_wrote_later(
+        self, store: EventStore[LoanEvent], another_release: Spoil
+    ) -> None:
+        stream, request = a_stream(), a_request()
+        first = await run(store, stream, Lend(VAN, ANNA, MONDAY), request)
+        await another_release(stream)
+
+        again = await run(store, stream, Lend(VAN, ANNA, MONDAY), request)
+
+        assert again == replace(first, replayed=True, state=again.state)
+        assert (again.version, again.state.car) == (1, VAN)
+
+    async def test_a_key_whose_answer_a_newer_release_wrote_is_answered_by_that_one_only(
+        self, store: EventStore[LoanEvent], another_release: Spoil
+    ) -> None:
+        stream, request = a_stream(), a_request()
+        await put(store, stream, 0, lent())
+        await another_release(stream, request=request)
+
+        with pytest.raises(WrittenByANewerRelease):
+            await run(store, a_stream(), ReadMeter(5), request)
+        with pytest.raises(KeyReused):
+            await run(store, stream, ReadMeter(5), a_request(request.request_id, body=b"other"))
+
+    async def test_other_streams_know_nothing_of_it(
+        self, store: EventStore[LoanEvent], another_release: Spoil
+    ) -> None:
+        await another_release(a_stream(), spoiled=True)
+        await another_release(a_stream())
+
+        answer = await run(store, a_stream(), Lend(VAN, ANNA, MONDAY))
+
+        assert (answer.version, answer.state.car) == (1, VAN)
 
 
 class SubjectKeysContract:

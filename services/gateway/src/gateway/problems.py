@@ -19,6 +19,7 @@ from gateway.refusals import Refusals
 from kernel.errors import (
     AlreadyExists,
     Conflict,
+    Damaged,
     DomainError,
     Forbidden,
     InvalidArgument,
@@ -49,6 +50,7 @@ STATUS: Mapping[type[DomainError], int] = {
     Conflict: 409,
     QuotaExhausted: 429,
     Unavailable: 503,
+    Damaged: 500,
 }
 ROUTING = {404: "ROUTE_NOT_FOUND", 405: "METHOD_NOT_ALLOWED"}
 
@@ -90,7 +92,7 @@ class Problems:
             "type": f"{self._base}/problems/{entry.slug}",
             "title": entry.title,
             "status": entry.status,
-            "detail": problem.message if entry.status != 500 else entry.remedy,
+            "detail": problem.message if entry.reason != "INTERNAL" else entry.remedy,
             "reason": entry.reason,
             "instance": instance,
             "correlation_id": correlation_id,
@@ -102,10 +104,10 @@ class Problems:
         return {**facts, **{name: value for name, value in body.items() if value not in ("", [])}}
 
     def _entry(self, problem: Problem) -> Entry:
-        status = STATUS.get(problem.kind, 500)
-        if status == 500:
+        if problem.kind not in STATUS:
             return self._entries["INTERNAL"]
         found = self._entries.get(problem.reason)
+        status = STATUS[problem.kind]
         return found or Entry(problem.reason, status, problem.message.capitalize(), "")
 
     def response(self, request: Request, problem: Problem) -> Response:

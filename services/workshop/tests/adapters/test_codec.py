@@ -162,5 +162,9 @@ def test_a_case_of_a_newer_release_is_unknown_and_junk_is_undecodable() -> None:
     newer.MergeFromString(b"\xfa\x3e\x00")
 
     assert codec.job_event("bayline.workshop.v1.JobPraised", newer.SerializeToString(), 1) is None
+    planned = events_pb2.JobEvent()
+    planned.job_triaged.reason = job_pb2.REPAIR_REASON_BREAKDOWN
+    planned.job_triaged.priority = 99  # type: ignore[assignment]  # a value of a newer release
+    assert codec.job_event("bayline.workshop.v1.JobTriaged", planned.SerializeToString(), 1) is None
     with pytest.raises(Undecodable):
         codec.job_event("bayline.workshop.v1.JobRequested", b"\xff", 1)

@@ -60,7 +60,7 @@ COMMANDS: Mapping[type[Message], Mapper[Any, Command]] = {
         service_pb.LeaveCompanyRequest, LeaveCompany, ignore=ADDRESSED
     ),
 }
-TECHNICIAN = Mapper(pb.Technician, Technician, ignore=("name", "etag"))
+TECHNICIAN = Mapper(pb.Technician, Technician, ignore=("name", "etag", "unread_events"))
 WORKLOAD = Mapper(pb.Workload, Workload, ignore=("name",))
 
 
@@ -80,6 +80,7 @@ def site_id(name: str) -> SiteId | None:
 def resource(found: Found) -> pb.Technician:
     message = TECHNICIAN.to_message(found.technician)
     message.name, message.etag = TECHNICIANS + found.id, str(found.version)
+    message.unread_events = found.unread
     return message
 
 

@@ -9,7 +9,13 @@ from uuid import UUID
 from eventstore.decider import fold
 from eventstore.store import EventStore
 from technician.application.ports import Asker
-from technician.domain.technician import TECHNICIAN, Technician, TechnicianEvent, existing
+from technician.domain.technician import (
+    TECHNICIAN,
+    NoTechnician,
+    Technician,
+    TechnicianEvent,
+    existing,
+)
 from technician.domain.values import SiteId, TechnicianId
 
 JobId = NewType("JobId", str)
@@ -39,6 +45,7 @@ class Found:
     id: TechnicianId
     version: int
     technician: Technician
+    unread: int = 0  # events of a newer release that are not in it
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +113,10 @@ class TechnicianQueries:
 
     async def _seen(self, tenant: str, technician_id: TechnicianId, by: Asker) -> Found:
         stream = await self.store.read(tenant, UUID(technician_id))
-        technician = existing(fold(TECHNICIAN.evolve, TECHNICIAN.initial, stream.events))
+        stream.require_undamaged()
+        state = fold(TECHNICIAN.evolve, TECHNICIAN.initial, stream.events)
+        if isinstance(state, NoTechnician):
+            stream.require_whole()
+        technician = existing(state)
         by.require(site=technician.site, assignee=technician_id)
-        return Found(technician_id, stream.version, technician)
+        return Found(technician_id, stream.version, technician, len(stream.unread))

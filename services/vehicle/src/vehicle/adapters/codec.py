@@ -60,7 +60,7 @@ CHANGES: Mapping[type[Message], Mapper[Any, Change]] = {
         vehicle_service_pb2.SellVehicleRequest, SellVehicle, ignore=ADDRESSED
     ),
 }
-VEHICLE = Mapper(vehicle_pb2.Vehicle, Vehicle, ignore=("name", "etag"))
+VEHICLE = Mapper(vehicle_pb2.Vehicle, Vehicle, ignore=("name", "etag", "unread_events"))
 VISIT = Mapper(vehicle_pb2.ServiceVisit, Visit)
 
 
@@ -79,6 +79,7 @@ def site_id(name: str) -> SiteId | None:
 def resource(found: Found) -> vehicle_pb2.Vehicle:
     message = VEHICLE.to_message(found.vehicle)
     message.name, message.etag = VEHICLES + found.id, str(found.version)
+    message.unread_events = found.unread
     return message
 
 

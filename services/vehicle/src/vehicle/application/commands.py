@@ -41,6 +41,7 @@ class VehicleCommands:
         if not isinstance(command, RegisterVehicle) or command.formerly is None:
             return Facts(Fleet())
         stream = await self.store.read(tenant, UUID(command.formerly))
+        stream.require_whole()
         former = fold(VEHICLE.evolve, VEHICLE.initial, stream.events)
         return Facts(Fleet(former), {f"vehicles/{command.formerly}": stream.version})
 

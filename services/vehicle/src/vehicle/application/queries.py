@@ -10,7 +10,7 @@ from eventstore.store import EventStore
 from vehicle.application.history import Visit
 from vehicle.application.ports import Asker
 from vehicle.domain.values import SiteId, VehicleId
-from vehicle.domain.vehicle import VEHICLE, Vehicle, VehicleEvent, existing
+from vehicle.domain.vehicle import VEHICLE, NoVehicle, Vehicle, VehicleEvent, existing
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,7 @@ class Found:
     id: VehicleId
     version: int
     vehicle: Vehicle
+    unread: int = 0  # events of a newer release that are not in it
 
 
 class VehicleList(Protocol):
@@ -62,6 +63,10 @@ class VehicleQueries:
     async def get(self, tenant: str, vehicle_id: VehicleId, by: Asker) -> Found:
         """Folded from its events: never older than the last command."""
         stream = await self.store.read(tenant, UUID(vehicle_id))
-        vehicle = existing(fold(VEHICLE.evolve, VEHICLE.initial, stream.events))
+        stream.require_undamaged()
+        state = fold(VEHICLE.evolve, VEHICLE.initial, stream.events)
+        if isinstance(state, NoVehicle):
+            stream.require_whole()
+        vehicle = existing(state)
         by.require(site=vehicle.site or "")
-        return Found(vehicle_id, stream.version, vehicle)
+        return Found(vehicle_id, stream.version, vehicle, len(stream.unread))

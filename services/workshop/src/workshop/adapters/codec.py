@@ -1,6 +1,6 @@
 """Protobuf outside, dataclasses inside: events, commands and resources."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from decimal import Decimal
 from functools import partial
@@ -18,7 +18,7 @@ from bayline.workshop.v1 import workshop_service_pb2 as service_pb2
 from eventstore import mapping
 from eventstore.conversion import timestamp_of
 from eventstore.mapping import Mapper, OneofCodec, UnknownCase
-from eventstore.store import Metadata
+from eventstore.store import Metadata, Unread
 from kernel.money import Money
 from kernel.units import Distance, DistanceUnit, distance
 from messaging.envelope import Undecodable
@@ -131,7 +131,16 @@ INVOICE = Mapper(
 JOB = Mapper(
     job_pb2.Job,
     Job,
-    ignore={"name", "etag", "estimate", "invoice", "completed_at", "allowed_actions", "lines"},
+    ignore={
+        "name",
+        "etag",
+        "estimate",
+        "invoice",
+        "completed_at",
+        "allowed_actions",
+        "lines",
+        "unread_events",
+    },
     given={
         "lines",
         "duplicate_key",
@@ -143,8 +152,11 @@ JOB = Mapper(
     },
 )
 BAY = Mapper(site_pb2.Bay, Bay, rename={"id": "name"})
-SITE = Mapper(site_pb2.Site, Site, ignore={"name", "etag"}, nested=[BAY])
-SETTINGS = Mapper(site_pb2.Settings, Settings, ignore={"name", "etag", "approval_threshold_minor"})
+AROUND = frozenset({"name", "etag", "unread_events"})
+"""Fields of a resource that stand around its state."""
+
+SITE = Mapper(site_pb2.Site, Site, ignore=AROUND, nested=[BAY])
+SETTINGS = Mapper(site_pb2.Settings, Settings, ignore=AROUND | {"approval_threshold_minor"})
 SUMMARY = Mapper(
     job_pb2.JobSummary, JobSummary, rename={"id": "name"}, ignore={"etag"}, given={"version"}
 )
@@ -164,6 +176,7 @@ def job_message(
     job = known.value
     message = JOB.to_message(job)
     message.name, message.etag = f"jobs/{job_id}", str(known.version)
+    message.unread_events = known.unread
     message.lines.extend(map(partial(_line, job.currency), job.lines))
     message.allowed_actions.extend(allowed_actions)
     if job.estimate is not None:
@@ -196,12 +209,14 @@ def _invoice(invoice: Invoice) -> job_pb2.Invoice:
 def site_message(site_id: SiteId, known: Known[Site]) -> site_pb2.Site:
     message = SITE.to_message(known.value)
     message.name, message.etag = f"sites/{site_id}", str(known.version)
+    message.unread_events = known.unread
     return message
 
 
 def settings_message(known: Known[Settings]) -> site_pb2.Settings:
     message = SETTINGS.to_message(known.value)
     message.name, message.etag = "settings", str(known.version)
+    message.unread_events = known.unread
     return message
 
 
@@ -215,17 +230,32 @@ def calendar_message(entry: CalendarEntry) -> service_pb2.CalendarEntry:
     return CALENDAR_ENTRY.to_message(entry)
 
 
+def job_history(told: Sequence[Told[JobEvent]], next_page: str) -> service_pb2.JobHistory:
+    return service_pb2.JobHistory(
+        entries=map(history_entry, told),
+        unread_events=sum(isinstance(each.recorded, Unread) for each in told),
+        next_page_token=next_page,
+    )
+
+
 def history_entry(told: Told[JobEvent]) -> service_pb2.HistoryEntry:
     recorded = told.recorded
-    return service_pb2.HistoryEntry(
+    entry = service_pb2.HistoryEntry(
         version=recorded.version,
-        type=type(recorded.event).__name__,
         text=told.text,
         actor=Meta.FromString(recorded.meta).actor,
         occurred_at=timestamp_of(recorded.occurred_at),
         recorded_at=timestamp_of(recorded.recorded_at),
         event_id=str(recorded.event_id),
     )
+    if isinstance(recorded, Unread):
+        entry.type = recorded.type.rpartition(".")[2]
+        entry.unread = (
+            values_pb2.UNREAD_DAMAGED if recorded.damage else values_pb2.UNREAD_NEWER_RELEASE
+        )
+    else:
+        entry.type = type(recorded.event).__name__
+    return entry
 
 
 def job_filter(request: service_pb2.ListJobsRequest, by: Caller) -> JobFilter:

@@ -1,9 +1,9 @@
 """WorkshopService: translate, call, translate back."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import starmap
 from typing import Any, TypeAlias
 
 from grpc.aio import ServicerContext
@@ -158,8 +158,8 @@ class WorkshopServicer(WorkshopServiceServicer):
         known = await self._queries.jobs.job(
             by.tenant, codec.job_id(request.name), by, as_of=as_of, known_at=known_at
         )
-        past = as_of is not None or known_at is not None
-        actions = () if past else offered(by, known.value, allowed_actions(known.value))
+        nothing = as_of is not None or known_at is not None or known.unread
+        actions = () if nothing else offered(by, known.value, allowed_actions(known.value))
         return codec.job_message(codec.job_id(request.name), known, actions)
 
     async def GetJobHistory(  # noqa: N802 -- the RPC's name
@@ -175,7 +175,7 @@ class WorkshopServicer(WorkshopServiceServicer):
             after=int(after[0]) if after else 0,
         )
         token = pages.sealed(request, str(end), "") if end else ""
-        return pb.JobHistory(entries=map(codec.history_entry, told), next_page_token=token)
+        return codec.job_history(told, token)
 
     async def ListJobs(  # noqa: N802 -- the RPC's name
         self, request: pb.ListJobsRequest, context: Context
@@ -207,11 +207,11 @@ class WorkshopServicer(WorkshopServiceServicer):
         ids, end = await self._queries.site_list.page(
             by.tenant, by.sites, pages.size_of(request), _after(request)
         )
-        sites = await asyncio.gather(
-            *(self._queries.sites.site(by.tenant, site_id, by) for site_id in ids)
-        )
+        sites, unread = await self._queries.sites.sites_of(by.tenant, ids, by)
         return pb.ListSitesResponse(
-            sites=map(codec.site_message, ids, sites), next_page_token=_token(request, end)
+            sites=starmap(codec.site_message, sites),
+            next_page_token=_token(request, end),
+            unread=[f"sites/{site_id}" for site_id in unread],
         )
 
     async def GetBayCalendar(  # noqa: N802 -- the RPC's name

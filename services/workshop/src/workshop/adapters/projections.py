@@ -77,8 +77,9 @@ class JobRows:
         if version == 0:
             return Row(JOB.initial, 0)
         tenant, stream = key
-        recorded = (await self._store.read(tenant, UUID(stream))).events[:version]
-        return Row(fold(JOB.evolve, JOB.initial, recorded), version)
+        events = (await self._store.read(tenant, UUID(stream))).events
+        before = (each for each in events if each.version <= version)
+        return Row(fold(JOB.evolve, JOB.initial, before), version)
 
     def _remember(
         self, before: Mapping[Key, Row[Job | NoJob]], after: Mapping[Key, Row[Job | NoJob]]

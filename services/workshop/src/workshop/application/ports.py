@@ -25,10 +25,11 @@ class Asker(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Known(Generic[T]):
-    """What events up to `version` of its stream told."""
+    """What events up to `version` of its stream told, but for those `unread` by this release."""
 
     value: T
     version: int
+    unread: int = 0
 
 
 class Facts(Protocol):
