@@ -174,7 +174,7 @@ async def test_while_the_store_is_silent_only_the_partition_with_the_gap_waits(
         await shop.agrees_with_the_log()
 
 
-@pytest.mark.parametrize("ill", [b"undecodable", b"bug"])
+@pytest.mark.parametrize("ill", [b"undecodable", b"bug", b"newer"])
 async def test_poison_parks_its_stream_and_no_other(
     shop: Shop, running: Running, ill: bytes
 ) -> None:

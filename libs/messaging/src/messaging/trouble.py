@@ -7,7 +7,7 @@ import structlog
 from aiokafka.errors import KafkaError
 from psycopg import errors
 
-from kernel.errors import Unavailable
+from kernel.errors import Outdated, Unavailable
 
 PASSING = (
     psycopg.OperationalError,
@@ -19,6 +19,10 @@ PASSING = (
     errors.UndefinedTable,  # a missing table or grant is a deployment's fault, never an event's
     errors.InsufficientPrivilege,
 )
+ITS_OWN = (
+    errors.ProgramLimitExceeded,
+    Outdated,  # it may take until somebody deploys: the stream waits, parked, and not the consumer
+)
 MAX_TEXT = 2000
 CALM_SECONDS = 5.0
 
@@ -27,7 +31,7 @@ log = structlog.get_logger()
 
 def passing(error: BaseException) -> bool:
     """True: wait and try again, for as long as it takes. False: trying again cannot help."""
-    return isinstance(error, PASSING) and not isinstance(error, errors.ProgramLimitExceeded)
+    return isinstance(error, PASSING) and not isinstance(error, ITS_OWN)
 
 
 def told(error: BaseException) -> str:

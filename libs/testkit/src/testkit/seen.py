@@ -18,6 +18,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from assembly.logs import OwnLog
 from eventstore.reading import LogReader
 from eventstore.tail import PostgresTail
+from kernel.errors import Outdated
 from messaging.consumer import Consumer
 from messaging.cursor import Pool, Transaction
 from messaging.envelope import Envelope, Undecodable
@@ -52,6 +53,8 @@ class Seen:
         for envelope, content in batch:
             if content == b"bug" and not self.healed:
                 raise ZeroDivisionError("a bug of the handler")
+            if content == b"newer" and not self.healed:
+                raise Outdated("what it is about was written to by a newer release")
             await tx.execute(
                 "INSERT INTO public.seen VALUES (%s, DEFAULT, %s, %s, %s)",
                 (self.name, envelope.event_id, envelope.stream, envelope.version),

@@ -2,7 +2,11 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from uuid import UUID
 
+import pytest
+
+from eventstore.store import WrittenByANewerRelease
 from services.workshop.tests.application.people import (
     ANNA,
     BERLIN,
@@ -45,6 +49,20 @@ async def test_a_revocation_flags_jobs_begun_after_it_once(workshop: Workshop) -
     await workshop.policy.revoked(ANNA, CAUSE)
 
     assert await flags(workshop, job) == (FLAG,)
+
+
+async def test_a_job_that_a_newer_release_wrote_to_is_refused_after_the_others_were_flagged(
+    workshop: Workshop,
+) -> None:
+    newer, ours = workshop.new_job(), await at_work(workshop)
+    workshop.store.append_unread(TENANT, UUID(newer), "workshop.SomethingNew", NOON)
+    workshop.facts.clocks = [newer, ours]
+    workshop.certify("BRAKES", revoked_at=YESTERDAY)
+
+    with pytest.raises(WrittenByANewerRelease):
+        await workshop.policy.revoked(ANNA, CAUSE)
+
+    assert await flags(workshop, ours) == (FLAG,)
 
 
 async def test_a_start_after_a_revocation_flags_its_job(workshop: Workshop) -> None:

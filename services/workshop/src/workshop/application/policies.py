@@ -7,6 +7,7 @@ from hashlib import sha256
 
 from eventstore.store import Metadata
 from kernel.clock import Clock
+from kernel.errors import Damaged, Outdated
 from workshop.application.commands import JobCommands
 from workshop.application.ports import Clocks, Facts
 from workshop.application.streams import read_job
@@ -77,10 +78,18 @@ class CertificationPolicy:
         certifications: Collection[Certification],
         cause: Cause,
     ) -> None:
+        """Each of them, before it is said that one cannot be looked at."""
+        refused: Outdated | Damaged | None = None
         for job_id in jobs:
-            job = (await read_job(self.commands.store, cause.tenant, job_id)).value
+            try:
+                job = (await read_job(self.commands.store, cause.tenant, job_id)).value
+            except (Outdated, Damaged) as error:
+                refused = error
+                continue
             if isinstance(job, Job) and worked_uncertified(job, technician, certifications):
                 await self._flag(job_id, technician, cause)
+        if refused is not None:
+            raise refused
 
     async def _flag(self, job_id: JobId, technician: TechnicianId, cause: Cause) -> None:
         now = self.clock.now()
