@@ -21,7 +21,7 @@ from gateway.live.streams import JOBS
 from gateway.main import RECORDS
 from runtime.positions import CursorUnreadable
 from runtime.validation import RequestInvalid
-from services.gateway.tests.test_streams import MONDAY, SEALS, FakeSource, an_event
+from services.gateway.tests.test_streams import MONDAY, SEALS, FakeSource, an_event, unreadable
 
 PARQUET = ExportFormat.EXPORT_FORMAT_PARQUET
 JOB = Job(
@@ -39,15 +39,23 @@ class Topic(FakeSource):
     """Whose jobs are these, whatever the cursor."""
 
     jobs: Sequence[Job] = ()
+    problems: Sequence[str] = ()
     asked: list[Sequence[int]] = field(default_factory=list)
 
     async def folded(
         self, topic: str, tenant: str, until: Sequence[int]
     ) -> AsyncIterator[FoldedStream]:
         self.asked.append(until)
-        for number, job in enumerate(self.jobs):
-            data = job.SerializeToString()
-            folded = FoldedStream(stream=str(number), version=7, data=data)
+        rows = [
+            FoldedStream(stream=str(number), data=job.SerializeToString())
+            for number, job in enumerate(self.jobs)
+        ]
+        rows += [
+            FoldedStream(stream=f"problem-{number}", problem=problem)
+            for number, problem in enumerate(self.problems)
+        ]
+        for folded in rows:
+            folded.version = 7
             folded.changed_at.FromDatetime(MONDAY)
             yield folded
 
@@ -104,6 +112,50 @@ async def test_lines_tell_the_tenants_events_with_what_was_said_left_sealed(topi
         "nonce": "",
         "ciphertext": "",
     }
+
+
+async def test_an_event_that_cannot_be_read_is_told_all_the_same(
+    topic: Topic, tmp_path: Path
+) -> None:
+    topic.events = [an_event(3, 1), *unreadable()]
+    until = await topic.cursor()
+
+    lines = [orjson.loads(line) for line in (await topic.export(until=until)).splitlines()]
+    content = await topic.export(until=until, format=PARQUET)
+
+    told = [(line["eventId"], line["unread"], bool(line["data"])) for line in lines]
+    assert sorted(told) == [
+        ("acme-3-1", "UNREAD_UNSPECIFIED", True),
+        ("acme-4-1", "UNREAD_NEWER_RELEASE", False),
+        ("acme-5-1", "UNREAD_DAMAGED", False),
+        ("acme-6-1", "UNREAD_DAMAGED", False),
+        ("acme-7-1", "UNREAD_DAMAGED", False),
+        ("acme-8-1", "UNREAD_UNSPECIFIED", True),
+    ]
+    columns = in_columns(tmp_path / "events.parquet", content, "eventId, unread, type")
+    assert columns == [(line["eventId"], line["unread"], line["type"]) for line in lines]
+
+
+async def test_a_stream_that_cannot_be_folded_is_a_row_with_its_problem(
+    topic: Topic, tmp_path: Path
+) -> None:
+    topic.problems = ["EVENT_UNREADABLE: event 4 of the stream cannot be read"]
+    until = await topic.cursor()
+
+    lines = [
+        orjson.loads(line) for line in (await topic.export(until=until, as_table=True)).splitlines()
+    ]
+    content = await topic.export(until=until, as_table=True, format=PARQUET)
+
+    assert [(line["stream"], line["problem"], line.get("state")) for line in lines] == [
+        ("0", "", "JOB_STATE_CLOSED"),
+        ("problem-0", *topic.problems, None),
+    ]
+    found = in_columns(tmp_path / "jobs.parquet", content, "stream, problem, state, version")
+    assert found == [
+        ("0", "", "JOB_STATE_CLOSED", 7),
+        ("problem-0", *topic.problems, None, 7),
+    ]
 
 
 async def test_columns_hold_what_the_lines_say(topic: Topic, tmp_path: Path) -> None:

@@ -17,7 +17,8 @@ from structlog.testing import capture_logs
 from bayline.event.v1.event_log_service_pb2 import Heads, StoredEvent
 from bayline.event.v1.metadata_pb2 import Metadata, Sensitive
 from bayline.gateway.v1.gateway_service_pb2 import ReadStreamRequest, StreamFrame, StreamJobsRequest
-from bayline.workshop.v1.events_pb2 import JobEvent, JobRejected
+from bayline.type.v1.values_pb2 import UNREAD_DAMAGED, UNREAD_NEWER_RELEASE, UNREAD_UNSPECIFIED
+from bayline.workshop.v1.events_pb2 import JobEvent, JobRejected, WorkCompleted
 from gateway.live.cursor import Cursor, CursorExpired
 from gateway.live.frames import of_envelope
 from gateway.live.hub import Hub, LiveStreamBehind, LiveTailUnavailable
@@ -59,6 +60,18 @@ def an_event(shard: int, pos: int, *, tenant: str = "acme", site: str = "ber") -
         previous_hash=b"",
         epoch="e1",
     )
+
+
+def unreadable() -> list[Envelope]:
+    """Of a newer release; cut off, out of time, emptied; and one of which only the metadata is damaged."""
+    late = JobEvent(work_completed=WorkCompleted(completed_at=Timestamp(seconds=10**12)))
+    return [
+        replace(an_event(4, 1), type="bayline.workshop.v1.JobPraised", data=b"\xfa\x3e\x00"),
+        replace(an_event(5, 1), data=b"\xff"),
+        replace(an_event(6, 1), data=late.SerializeToString()),
+        replace(an_event(7, 1), data=b""),
+        replace(an_event(8, 1), meta=b"\xff"),
+    ]
 
 
 @dataclass
@@ -207,6 +220,32 @@ async def test_a_reader_sees_only_its_tenant_and_its_sites(policies: Policies) -
     frames = [frame_of(each) async for each in streams._read(ReadStreamRequest(topic=JOBS), who)]
 
     assert [frame.event_id for frame in frames] == ["acme-4-1", ""]
+
+
+async def test_an_event_that_cannot_be_read_is_told_and_ends_no_stream(
+    policies: Policies,
+) -> None:
+    past, live = FakeSource(events=[*unreadable(), an_event(9, 1)]), ready_hub()
+    asked = ReadStreamRequest(topic=JOBS)
+    replayed = [
+        frame_of(each) async for each in streams_of(past, live, policies)._read(asked, mia())
+    ]
+    following = streams_of(FakeSource(), live, policies)._jobs(StreamJobsRequest(), mia())
+    await anext(following)
+    for event in past.events:
+        live._pass_on(event)
+    told = await first(following, len(past.events))
+
+    for frames in (replayed[:-1], told):
+        assert [(frame.event_id, frame.unread, bool(frame.data)) for frame in frames] == [
+            ("acme-4-1", UNREAD_NEWER_RELEASE, False),
+            ("acme-5-1", UNREAD_DAMAGED, False),
+            ("acme-6-1", UNREAD_DAMAGED, False),
+            ("acme-7-1", UNREAD_DAMAGED, False),
+            ("acme-8-1", UNREAD_UNSPECIFIED, True),
+            ("acme-9-1", UNREAD_UNSPECIFIED, True),
+        ]
+        assert all(frame.type and frame.cursor and frame.stream for frame in frames)
 
 
 async def test_words_of_persons_stay_sealed_in_frames(policies: Policies) -> None:

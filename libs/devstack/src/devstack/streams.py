@@ -17,6 +17,7 @@ from devstack.stack import Stack
 from devstack.tokens import Person
 
 FORMATS = {".parquet": "EXPORT_FORMAT_PARQUET", ".ndjson": "EXPORT_FORMAT_NDJSON"}
+UNREAD = {"UNREAD_NEWER_RELEASE": "  (of a newer release)", "UNREAD_DAMAGED": "  (damaged)"}
 LIVE = ("bayline.", "__")  # topics of the system and of Kafka itself
 
 app = typer.Typer(no_args_is_help=True, help="Topics, replayed and live, of one tenant.")
@@ -165,7 +166,8 @@ def _print(frame: Mapping[str, Any], as_json: bool) -> None:
     else:
         kind = frame["type"].rpartition(".")[2]
         place = f"{frame['stream']} {frame['version']:>4}"
-        show.line(f"{frame['recordedAt']:<27} {place}  {kind}", plain=True)
+        why = UNREAD.get(frame.get("unread", ""), "")
+        show.line(f"{frame['recordedAt']:<27} {place}  {kind}{why}", plain=True)
 
 
 def _run(tenant: str, ask: Callable[[Api], Awaitable[Any]]) -> Any:

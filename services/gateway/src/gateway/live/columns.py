@@ -29,11 +29,13 @@ OF_EVENTS: Mapping[str, str] = {
     "recordedAt": "TIMESTAMP",
     "correlationId": "VARCHAR",
     "data": "JSON",
+    "unread": "VARCHAR",
 }
 OF_STREAMS: Mapping[str, str] = {
     "stream": "VARCHAR",
     "version": "INTEGER",
     "changedAt": "TIMESTAMP",
+    "problem": "VARCHAR",
 }
 NEVER = frozenset({"etag", "allowedActions"})
 """Fields of resources that say nothing in a table: the version has its column, nobody is asking."""

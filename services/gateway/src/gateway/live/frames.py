@@ -1,15 +1,23 @@
 """From a stored event to the frame a client gets: protobuf JSON, personal fields left sealed."""
 
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
+from google.protobuf.descriptor import Descriptor
 from google.protobuf.descriptor_pool import Default
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
 from bayline.event.v1.event_log_service_pb2 import StoredEvent
 from bayline.event.v1.metadata_pb2 import Metadata, Sensitive
 from bayline.gateway.v1.gateway_service_pb2 import StreamFrame
+from bayline.type.v1.values_pb2 import (
+    UNREAD_DAMAGED,
+    UNREAD_NEWER_RELEASE,
+    UNREAD_UNSPECIFIED,
+    Unread,
+)
 from messaging.envelope import Envelope
 from transcoding.encoding import encoder_of
 
@@ -34,7 +42,7 @@ def of_envelope(envelope: Envelope) -> StoredEvent:
 
 
 def frame(event: StoredEvent, cursor: str) -> StreamFrame:
-    metadata = Metadata.FromString(event.meta)
+    metadata, (data, unread) = metadata_of(event.meta), payload(event)
     found = StreamFrame(
         cursor=cursor,
         type=event.type,
@@ -47,22 +55,47 @@ def frame(event: StoredEvent, cursor: str) -> StreamFrame:
         occurred_at=event.occurred_at,
         recorded_at=event.recorded_at,
         correlation_id=metadata.correlation_id,
+        unread=unread,
     )
-    found.data.update(payload(event.log, event.data))
+    found.data.update(data)
     return found
 
 
-def record_of(log: str, data: bytes) -> Message:
-    return GetMessageClass(Default().FindMessageTypeByName(log)).FromString(data)
+def metadata_of(meta: bytes) -> Metadata:
+    """Damaged, it says nothing: no site, so that only who sees all sites sees the event."""
+    try:
+        return Metadata.FromString(meta)
+    except DecodeError:
+        return Metadata()
 
 
-def payload(log: str, data: bytes) -> dict[str, Any]:
-    """The message of the event's case, as protobuf JSON."""
-    record = record_of(log, data)
+def payload(event: StoredEvent) -> tuple[dict[str, Any], Unread.ValueType]:
+    """The message of the event's case, as protobuf JSON; or nothing, and why."""
+    try:
+        case = _case_of(event)
+        return ({}, UNREAD_NEWER_RELEASE) if case is None else (_sealed(case), UNREAD_UNSPECIFIED)
+    except (DecodeError, ValueError, OverflowError):
+        return {}, UNREAD_DAMAGED
+
+
+def _case_of(event: StoredEvent) -> Message | None:
+    """None for a kind that this release does not know."""
+    kind = Default().FindMessageTypeByName(event.log)
+    record = GetMessageClass(kind).FromString(event.data)
     case = record.WhichOneof("event")
-    if case is None:
-        return {}
-    payload = getattr(record, case)
+    if case is None and event.type in _types_of(kind):
+        raise ValueError(f"nothing is in the {event.type}")
+    found: Message | None = getattr(record, case) if case else None
+    return found
+
+
+@cache
+def _types_of(record: Descriptor) -> frozenset[str]:
+    cases = (case.message_type for case in record.oneofs_by_name["event"].fields)
+    return frozenset(case.full_name for case in cases if case is not None)
+
+
+def _sealed(payload: Message) -> dict[str, Any]:
     for sensitive in _sensitive(payload):
         sensitive.ClearField("nonce")
         sensitive.ClearField("ciphertext")

@@ -10,7 +10,6 @@ import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from bayline.event.v1.event_log_service_pb2 import StoredEvent
-from bayline.event.v1.metadata_pb2 import Metadata
 from gateway import telemetry
 from gateway.live import frames
 from kernel.backoff import Backoff
@@ -251,9 +250,7 @@ async def _rest(until: asyncio.Event, seconds: float) -> None:
 
 
 def _happened(envelope: Envelope, passed: Sequence[int]) -> Happened:
-    """Raises where any part of the event cannot be read, before a watcher has to."""
-    site = Metadata.FromString(envelope.meta).site
-    frames.record_of(envelope.topic, envelope.data)
     ahead = list(passed)
     ahead[envelope.shard] = envelope.pos
+    site = frames.metadata_of(envelope.meta).site
     return Happened(envelope, frames.of_envelope(envelope), site, tuple(ahead))

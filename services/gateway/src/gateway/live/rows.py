@@ -10,7 +10,7 @@ from google.protobuf.message_factory import GetMessageClass
 
 from bayline.api.v1 import annotations_pb2
 from bayline.event.v1.event_log_service_pb2 import FoldedStream, StoredEvent
-from bayline.event.v1.metadata_pb2 import Metadata
+from bayline.type.v1.values_pb2 import Unread
 from gateway.live import frames
 from gateway.live.columns import NEVER
 from transcoding.encoding import encoder_of
@@ -18,7 +18,7 @@ from transcoding.encoding import encoder_of
 
 def of_event(event: StoredEvent) -> bytes:
     """As a frame of the stream tells it, without the cursor."""
-    metadata = Metadata.FromString(event.meta)
+    metadata, (data, unread) = frames.metadata_of(event.meta), frames.payload(event)
     return _line(
         {
             "eventId": event.event_id,
@@ -30,18 +30,22 @@ def of_event(event: StoredEvent) -> bytes:
             "occurredAt": _json(event.occurred_at),
             "recordedAt": _json(event.recorded_at),
             "correlationId": metadata.correlation_id,
-            "data": frames.payload(event.log, event.data),
+            "data": data,
+            "unread": Unread.Name(unread),
         }
     )
 
 
 def of_stream(resource: Descriptor, folded: FoldedStream) -> bytes:
-    fields = _json(GetMessageClass(resource).FromString(folded.data))
+    """One that could not be folded is there with its problem, and without fields."""
+    message = GetMessageClass(resource).FromString(folded.data)
+    fields = {} if folded.problem else _json(message)
     return _line(
         {
             "stream": folded.stream,
             "version": folded.version,
             "changedAt": _json(folded.changed_at),
+            "problem": folded.problem,
             **{name: value for name, value in fields.items() if name not in NEVER},
         }
     )

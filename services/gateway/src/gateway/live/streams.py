@@ -11,7 +11,6 @@ from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from bayline.event.v1.event_log_service_pb2 import Heads, StoredEvent
-from bayline.event.v1.metadata_pb2 import Metadata as EventMetadata
 from bayline.gateway.v1.gateway_service_pb2 import (
     ExportStreamRequest,
     ListStreamsResponse,
@@ -204,7 +203,7 @@ def _visible(who: Caller, site: str, stream: str) -> Wanted:
 
 
 def _site(event: StoredEvent) -> str:
-    return EventMetadata.FromString(event.meta).site
+    return frames.metadata_of(event.meta).site
 
 
 def _event_types(topic: str) -> list[str]:
