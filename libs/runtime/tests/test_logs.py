@@ -39,7 +39,7 @@ def test_a_fact_is_one_line_of_json(capsys: pytest.CaptureFixture[str]) -> None:
 def test_libraries_speak_the_same_way(capsys: pytest.CaptureFixture[str]) -> None:
     logs.configure(Telemetry(), "workshop")
 
-    logging.getLogger("aiokafka").warning("lost %s", "a broker")
+    logging.getLogger("grpc").warning("lost %s", "a broker")
 
     (line,) = lines(capsys)
     assert (line["event"], line["level"]) == ("lost a broker", "warning")

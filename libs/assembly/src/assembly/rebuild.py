@@ -25,8 +25,9 @@ from messaging.replay import CannotApply
 from messaging.subject import StoreSilent
 from messaging.trouble import PASSING
 from runtime import database, logs
-from runtime.service import Service, Task, settle
+from runtime.service import Service, settle
 from runtime.settings import StoringSettings, load
+from runtime.supervision import Task
 
 LIMITS = "-c lock_timeout=500ms -c statement_timeout=10min -c synchronous_commit=off"
 NICE = 10  # requests come first

@@ -19,8 +19,9 @@ from messaging.envelope import PARTITIONS, Envelope, envelope_from
 from messaging.generations import aim, schemas_of
 from messaging.parking import Projection
 from messaging.status import register
-from runtime.service import Service, Task
+from runtime.service import Service
 from runtime.settings import StoringSettings
+from runtime.supervision import Task
 from testkit.tokens import Issuer
 
 SettingsT = TypeVar("SettingsT", bound=StoringSettings)
