@@ -78,6 +78,18 @@ async def test_everything_is_published_in_order_while_more_is_written(
     assert len(await everything_in(shop.kafka, shop.log.log)) == len(shop.log.envelopes)
 
 
+async def test_the_largest_event_that_a_log_takes_is_published(
+    shop: Shop, running: Running
+) -> None:
+    shop.log.append(JOBS[0], b"x" * 256 * 1024)
+    shop.log.append(JOBS[0], b"the next")
+
+    async with running(relay(shop)):
+        await eventually(lambda: is_drained(shop))
+
+    await is_in_kafka_in_order(shop)
+
+
 async def test_a_poke_publishes_at_once(shop: Shop, running: Running) -> None:
     publishing = relay(shop)
     async with running(publishing):

@@ -133,6 +133,18 @@ WRONG: dict[str, tuple[Change, Violation]] = {
         lambda it: setattr(it.occurred_at, "seconds", 10**15),
         Violation("/occurredAt", "is not in the years 2 to 9998"),
     ),
+    "the last hour that a calendar has": (
+        lambda it: it.occurred_at.FromJsonString("9999-12-31T23:00:00Z"),
+        Violation("/occurredAt", "is not in the years 2 to 9998"),
+    ),
+    "the year before": (
+        lambda it: it.occurred_at.FromJsonString("0001-12-31T23:59:59Z"),
+        Violation("/occurredAt", "is not in the years 2 to 9998"),
+    ),
+    "a span of time that nothing has": (
+        lambda it: setattr(it.effort, "nanos", 10**9),
+        Violation("/effort", "is out of range"),
+    ),
 }
 
 
@@ -150,6 +162,13 @@ def test_what_is_in_order_passes(request_: Message) -> None:
     request_.shelves["top"].part_number = "p"
     request_.effort.seconds = 3600
     request_.rounds.add(seconds=1)
+
+    assert violations(request_) == []
+
+
+@pytest.mark.parametrize("text", ["0002-01-01T00:00:00Z", "9998-12-31T23:59:59.999999Z"])
+def test_the_first_and_the_last_time_are_times(request_: Message, text: str) -> None:
+    request_.occurred_at.FromJsonString(text)
 
     assert violations(request_) == []
 

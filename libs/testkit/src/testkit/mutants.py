@@ -23,6 +23,8 @@ CONTRACT = f"{EVENTSTORE_TESTS}/test_postgres.py::TestPostgresEventStore"
 WAITING = f"{EVENTSTORE_TESTS}/test_waiting.py"
 MESSAGING_TESTS = "libs/messaging/tests"
 DOOR = "services/gateway/tests/test_door.py"
+JOB = "services/workshop/src/workshop/domain/job"
+WORKSHOP_TESTS = "services/workshop/tests/domain"
 FAILED = 1  # what pytest says when it ran, and a test was red
 
 KEY_FIRST = """\
@@ -92,6 +94,31 @@ MUTANTS = (
         "AND q.during && c.d AND q.stream <> p_stream LIMIT 1;",
         "AND false LIMIT 1;",
         (f"{CONTRACT}::test_what_is_claimed_is_not_claimed_again",),
+    ),
+    Mutant(
+        "bounds before the append: what the lines of a job add up to",
+        f"{JOB}/estimate.py",
+        "    refuse_sum(net_of(after.lines), bounds.MOST_NET_MINOR, facts.currency)\n",
+        "",
+        (
+            f"{WORKSHOP_TESTS}/test_bounds.py::test_two_estimates_that_no_number_can_hold_are_refused",
+        ),
+    ),
+    Mutant(
+        "bounds before the append: the bytes of an event",
+        f"{STORE}/postgres.py",
+        "        refuse_oversize(record.ByteSize() for record in records)\n",
+        "",
+        (f"{CONTRACT}::test_the_largest_event_is_stored_and_read_and_one_that_is_larger_is_not",),
+    ),
+    Mutant(
+        "bounds of the contract: no time is less than none",
+        "libs/runtime/src/runtime/validation.py",
+        "(value.seconds, value.nanos) < (rules.minimum, 0)",
+        "value.seconds < rules.minimum - 10**9",
+        (
+            "libs/runtime/tests/test_validation.py::test_a_broken_rule_names_its_field[a negative time]",
+        ),
     ),
     Mutant(
         "sealed words are bound to their place",
@@ -237,10 +264,10 @@ def _pytest(copy: Path, tests: Sequence[str], *, stop: bool) -> int:
 
 @contextmanager
 def _copy() -> Iterator[Path]:
-    """What tests need: members, and what is built already."""
+    """What tests need: members, their contracts, and what is built already."""
     with tempfile.TemporaryDirectory(prefix="bayline-mutants-") as folder:
         copy = Path(folder)
-        for name in ("libs", "services"):
+        for name in ("libs", "services", "protos"):
             shutil.copytree(
                 ROOT / name,
                 copy / name,

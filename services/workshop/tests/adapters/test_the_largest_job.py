@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import pytest
@@ -31,6 +31,7 @@ from workshop.domain.job.allowed import ALLOWED
 from workshop.domain.job.events import (
     DiagnosisRecorded,
     InvoiceLine,
+    JobEvent,
     ReturnedLine,
     VehicleCheckedIn,
 )
@@ -103,7 +104,7 @@ def test_a_job_at_its_bounds_is_a_message_that_any_client_takes() -> None:
 
 
 def test_a_page_of_history_at_its_bounds_is_a_message_that_any_client_takes() -> None:
-    event = DiagnosisRecorded(WORDS, WORDS, WORDS)
+    event: JobEvent = DiagnosisRecorded(WORDS, WORDS, WORDS)
     recorded = Recorded(10_000, event, AT, AT, UUID(ID), b"")
     entry = codec.history_entry(Told(recorded, describe(event)))
 
@@ -165,7 +166,7 @@ async def test_a_job_at_its_bound_is_got_and_one_line_more_is_refused(shop: "Sho
 async def test_history_is_told_page_by_page(shop: "Shop") -> None:
     job = await shop.planned((await shop.site()).name)
     job = await shop.step(job, "CheckInVehicle", odometer=shop.reading(1))
-    asked = {"name": job.name, "page_size": 2}
+    asked: dict[str, Any] = {"name": job.name, "page_size": 2}
 
     first = (await shop.ask("GetJobHistory", **asked)).message
     last = (await shop.ask("GetJobHistory", **asked, page_token=first.next_page_token)).message

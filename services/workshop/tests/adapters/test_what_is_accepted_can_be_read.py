@@ -98,7 +98,7 @@ class Desk:
         self.fill(message)
         return message
 
-    def fill(self, message: Message) -> None:
+    def fill(self, message: Any) -> None:
         for field in message.DESCRIPTOR.fields:
             if field.name in EMPTY or is_output_only(field):
                 continue
@@ -152,7 +152,7 @@ class Desk:
         if (collection := field_rules(field).resource) in there:
             return [f"{collection}/{there[collection]}"]
         lines = [line.line for line in self.job.visit_lines]
-        return {
+        of_name: dict[str, list[Any]] = {
             "line": [0, *lines],
             "lines": lines,
             "labour": [clock.labour for clock in self.job.labour],
@@ -160,7 +160,8 @@ class Desk:
             "bay": [f"bays/{bay.id}" for bay in self.workshop.site.bays],
             "currency": ["EUR", "JPY"],
             "role": ["service_manager", "admin"],
-        }.get(field.name, [])
+        }
+        return of_name.get(field.name, [])
 
     def values(self, field: FieldDescriptor) -> st.SearchStrategy[Any]:
         if known := self.known(field):
