@@ -50,6 +50,8 @@ def accepted(command: TenantCommand) -> bool:
 def test_where_nothing_was_set_the_defaults_hold() -> None:
     assert given().state == Settings(
         approval_limits=(
+            ApprovalLimit("service_manager", 200_000, "AUD"),
+            ApprovalLimit("service_manager", 200_000, "CAD"),
             ApprovalLimit("service_manager", 200_000, "CHF"),
             ApprovalLimit("service_manager", 200_000, "EUR"),
             ApprovalLimit("service_manager", 200_000, "GBP"),

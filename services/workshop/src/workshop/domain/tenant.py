@@ -27,6 +27,8 @@ from workshop.domain.values import (
 
 NO_TIME = timedelta()
 YEAR = timedelta(days=366)
+WORTH_ABOUT_THE_SAME = ("AUD", "CAD", "CHF", "EUR", "GBP", "USD")
+"""2,000.00 of them is what a service manager decides alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +90,7 @@ class Settings:
     """What holds where nothing was set: in other currencies a tenant sets its limits first."""
 
     approval_limits: tuple[ApprovalLimit, ...] = (
-        ApprovalLimit("service_manager", 200_000, "CHF"),
-        ApprovalLimit("service_manager", 200_000, "EUR"),
-        ApprovalLimit("service_manager", 200_000, "GBP"),
-        ApprovalLimit("service_manager", 200_000, "USD"),
+        *(ApprovalLimit("service_manager", 200_000, currency) for currency in WORTH_ABOUT_THE_SAME),
         ApprovalLimit("fleet_manager", NO_LIMIT, ANY_CURRENCY),
     )
     approval_thresholds: tuple[ApprovalThreshold, ...] = ()
