@@ -1,22 +1,31 @@
 """The service history and the workload say of any job what the workshop itself says of it."""
 
+from collections.abc import Sequence
+from datetime import datetime
 from functools import cache, reduce
-from typing import get_args
+from random import Random
+from typing import TypeAlias, get_args
 
 import pytest
 
 from assembly.selected import IRRELEVANT
 from technician.adapters import codec as technician
 from technician.application import work
-from tests.differential.walks import JOB, Walk
+from tests.differential.walks import JOB, MONDAY, Walk
 from vehicle.adapters import codec as vehicle
 from vehicle.application import history
 from vehicle.application.history import Visit, VisitState
 from vehicle.application.job_events import JobId
-from workshop.adapters.codec import JOB_EVENTS
+from workshop.adapters.codec import JOB_EVENTS, job_message
+from workshop.application.ports import Known
+from workshop.application.projections import job_view
+from workshop.domain.job.allowed import allowed_actions
+from workshop.domain.job.decider import JOB as JOB_DECIDER
 from workshop.domain.job.events import JobEvent
 from workshop.domain.job.state import Job
 from workshop.domain.job.values import JobState, LineState
+
+Told: TypeAlias = Sequence[tuple[datetime, JobEvent]]
 
 FIRSTS, CHUNK = range(0, 2000, 100), 100
 NOT_ARRIVED = {JobState.REQUESTED: VisitState.REQUESTED, JobState.PLANNED: VisitState.REQUESTED}
@@ -28,7 +37,7 @@ OVER = STATES.keys() - NOT_ARRIVED.keys()
 @pytest.mark.parametrize("first", FIRSTS)
 def test_the_service_history_tells_what_became_of_a_job(first: int) -> None:
     for walk in walks(first):
-        told = visits(walk)
+        told = visits(walk.told)
 
         assert len(told) == walk.job.visit
         assert summary(told[-1]) == expected_summary(walk.job)
@@ -38,12 +47,27 @@ def test_the_service_history_tells_what_became_of_a_job(first: int) -> None:
 @pytest.mark.parametrize("first", FIRSTS)
 def test_the_workload_tells_whose_clocks_ran_and_who_has_a_job(first: int) -> None:
     for walk in walks(first):
-        told, job = worked(walk), walk.job
+        told, job = worked(walk.told), walk.job
 
         assert told.technician == job.technician
         assert told.is_open == (job.state not in OVER)
         assert told.completions == len(job.completions)
         assert clocks(told.clocks) == clocks(job.labour)
+
+
+@pytest.mark.parametrize("first", FIRSTS[:5])
+def test_a_job_of_which_any_events_are_not_known_is_folded_and_shown_by_all(first: int) -> None:
+    chance = Random(first)
+    for walk in walks(first):
+        told = [each for each in walk.told if chance.random() < 0.8]
+        job = reduce(JOB_DECIDER.evolve, (event for _, event in told), JOB_DECIDER.initial)
+
+        if isinstance(job, Job):
+            shown = job_message(JOB, Known(job, 1), allowed_actions(job))
+            assert shown.number == job.number
+            assert job_view(job, MONDAY).row.number == job.number
+        assert all(visit.state for visit in visits(told))
+        assert worked(told).completions <= len(told)
 
 
 def test_the_walks_come_everywhere_a_job_can_come() -> None:
@@ -60,8 +84,8 @@ def walks(first: int) -> list[Walk]:
     return [Walk(seed) for seed in range(first, first + CHUNK)]
 
 
-def visits(walk: Walk) -> list[Visit]:
-    decoded = ((at, vehicle.JOB_EVENTS.decode(stored(event))) for at, event in walk.told)
+def visits(events: Told) -> list[Visit]:
+    decoded = ((at, vehicle.JOB_EVENTS.decode(stored(event))) for at, event in events)
     known = (
         history.Occurred(at, event)
         for at, event in decoded
@@ -70,8 +94,8 @@ def visits(walk: Walk) -> list[Visit]:
     return history.visits(JobId(JOB), reduce(history.evolve, known, history.JobHistory()))
 
 
-def worked(walk: Walk) -> work.JobWork:
-    decoded = (technician.JOB_EVENTS.decode(stored(event)) for _, event in walk.told)
+def worked(events: Told) -> work.JobWork:
+    decoded = (technician.JOB_EVENTS.decode(stored(event)) for _, event in events)
     known = (event for event in decoded if event is not None and event is not IRRELEVANT)
     return reduce(work.evolve, known, work.JobWork())
 

@@ -61,7 +61,10 @@ class Shape(Generic[S]):
 
 
 class FoldedRows(Generic[E, S]):
-    """A projection (`messaging.parking.Projection`): one row for each stream."""
+    """A projection (`messaging.parking.Projection`): one row for each stream.
+
+    There is none of a stream that has not begun: its first event was of a newer release's kind.
+    """
 
     def __init__(
         self,
@@ -85,7 +88,10 @@ class FoldedRows(Generic[E, S]):
         ]
         if events:
             rows = await self._shape.load(tx, {key for key, _, _ in events})
-            await self.saved(tx, rows, folded(self._evolve, self._initial, rows, events))
+            after = folded(self._evolve, self._initial, rows, events)
+            begun = {key for key, row in after.items() if row.value != self._initial}
+            kept = {key: after[key] for key in after if key in rows or key in begun}
+            await self.saved(tx, rows, kept)
 
     def seen(self, envelope: Envelope, event: Any) -> E:
         """Overridden where the fold needs more of the envelope, such as when it occurred."""

@@ -10,12 +10,15 @@ from runtime.errors import Problem
 from testkit.desk import Desk, new_id
 from testkit.unread import NEWER, SPOILED, append_unread
 
+PARKED = "SELECT count(*) FROM consumer.parked WHERE tenant = %s"
+
 
 @dataclass(frozen=True, slots=True)
 class Thing:
     """A resource of `log`; how it is made, asked for, changed and listed, and by whom.
 
-    `bring` has the read models know of it. `stream` is said where no name has it.
+    `bring` has the read models know of it. `stream` is said where no name has it. `later` is an
+    event that never comes first.
     """
 
     desk: Desk
@@ -28,6 +31,7 @@ class Thing:
     lists: tuple[str, str] = ("", "")
     bring: Callable[[], Awaitable[None]] | None = None
     stream: UUID | None = None
+    later: bytes = b""
 
     async def written(self, made: Any, data: bytes) -> int:
         """Another release appends to it; returns the version."""
@@ -35,6 +39,12 @@ class Thing:
         return await append_unread(
             self.desk.running.app, self.log, self.desk.tenant, stream, data=data
         )
+
+    async def parked(self) -> int:
+        async with self.desk.running.projector.connection() as connection:
+            found = await connection.execute(PARKED, (self.desk.tenant,))
+            ((count,),) = await found.fetchall()
+        return int(count)
 
     async def shown(self, made: Any) -> Any:
         return (await self.desk.ask(self.get, by=self.by, **self._name(made))).message
@@ -124,6 +134,18 @@ class UnreadContract:
 
         assert rows | beside == {fine.name, newer.name, damaged.name}
         assert {fine.name, newer.name} <= rows
+
+    async def test_one_that_a_newer_release_began_is_in_no_list_and_parks_nothing(
+        self, thing: Thing
+    ) -> None:
+        if thing.bring is None:
+            return
+        begun, place = new_id(), (thing.desk.running.app, thing.log, thing.desk.tenant)
+        await append_unread(*place, begun)
+        await append_unread(*place, begun, data=thing.later)
+        await thing.bring()
+
+        assert (await thing.listed(), await thing.parked()) == ((set(), set()), 0)
 
 
 def _bare(resource: Any) -> Any:

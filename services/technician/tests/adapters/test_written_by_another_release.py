@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from technician.adapters import codec
+from technician.domain.technician import TechnicianMoved
+from technician.domain.values import SiteId
 from testkit.unread import NEWER
 from testkit.unread_contract import Thing, UnreadContract
 
@@ -30,6 +32,7 @@ def a_technician(office: "Office") -> Thing:
         fields={"display_name": "Ada Lovelace"},
         lists=("ListTechnicians", "technicians"),
         bring=office.feed.drain,
+        later=codec.EVENTS.encode(TechnicianMoved(SiteId("berlin"))).SerializeToString(),
     )
 
 

@@ -8,6 +8,7 @@ import pytest
 from testkit.unread import NEWER
 from testkit.unread_contract import Thing, UnreadContract
 from vehicle.adapters import codec
+from vehicle.domain.vehicle import PlateChanged
 
 if TYPE_CHECKING:
     from services.vehicle.tests.adapters.conftest import Fleet
@@ -30,6 +31,7 @@ def a_vehicle(fleet: "Fleet") -> Thing:
         fields={"plate": "B-FL 2000"},
         lists=("ListVehicles", "vehicles"),
         bring=fleet.feed.drain,
+        later=codec.EVENTS.encode(PlateChanged("B-FL 1")).SerializeToString(),
     )
 
 

@@ -213,3 +213,16 @@ def test_any_history_that_begins_with_a_request_folds(
     assert len(told) == len(job.stays) >= 1
     assert all(isinstance(stay, Stay) for stay in job.stays)
     assert {visit.number for visit in told} == {job.number}
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@whatever(st.lists(st.tuples(st.datetimes(), job_events)))
+def test_of_a_job_whose_request_is_not_known_nothing_is_told(
+    events: list[tuple[datetime, JobEvent]],
+) -> None:
+    job = JobHistory()
+
+    for at, event in events:
+        job = job if isinstance(event, JobRequested) else evolve(job, Occurred(at, event))
+
+    assert visits(JOB, job) == []

@@ -10,6 +10,9 @@ from testkit.unread import NEWER, SPOILED, append_unread
 from testkit.unread_contract import Thing, UnreadContract
 from workshop.adapters.codec import JOB_EVENTS, SITE_EVENTS, TENANT_EVENTS
 from workshop.application.streams import SETTINGS_STREAM
+from workshop.domain.job.events import LineCompleted
+from workshop.domain.site import BayRetired
+from workshop.domain.values import BayId
 
 if TYPE_CHECKING:
     from services.workshop.tests.adapters.conftest import Shop
@@ -33,6 +36,7 @@ def a_job(shop: "Shop") -> Thing:
         fields={"priority": 1, "reason": 1},
         lists=("ListJobs", "jobs"),
         bring=shop.feed.drain,
+        later=JOB_EVENTS.encode(LineCompleted(1)).SerializeToString(),
     )
 
 
@@ -52,6 +56,7 @@ def a_site(shop: "Shop") -> Thing:
         by="admin",
         lists=("ListSites", "sites"),
         bring=shop.feed.drain,
+        later=SITE_EVENTS.encode(BayRetired(BayId("1"))).SerializeToString(),
     )
 
 

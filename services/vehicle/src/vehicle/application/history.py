@@ -102,10 +102,13 @@ ENDS: Ends = {
 
 
 def evolve(job: JobHistory, occurred: Occurred) -> JobHistory:
+    """Of a job whose request a newer release wrote nothing is told, until it is built anew."""
     event = occurred.event
     if isinstance(event, JobRequested):
         stay = Stay(VisitState.REQUESTED, event.requested_at)
         return JobHistory(event.number, event.vehicle, stays=(stay,))
+    if not job.stays:
+        return job
     if isinstance(event, LineEvent):
         return _worked(job, event)
     if isinstance(event, StayEvent):
