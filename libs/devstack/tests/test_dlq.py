@@ -122,18 +122,36 @@ async def test_a_retry_after_the_cause_is_gone_drains_the_stream_in_order(shop: 
     assert "Nothing is parked" in (await shop.bayline("dlq", "list", "--consumer", shop.name)).out
 
 
-async def test_who_gave_an_event_up_and_why_is_kept(shop: Shop) -> None:
+async def test_an_event_that_was_given_up_holds_up_its_stream_no_longer(shop: Shop) -> None:
     first, _ = await shop.parked()
 
     said = await shop.bayline("dlq", "discard", first["id"], "--by", "ada", "--reason", "twice")
-    await shop.bayline("dlq", "retry", shop.name)
+    await eventually(lambda: shop.order_of(ILL) == [1, 3])
 
     kept = shop.rows(
         "SELECT discarded_by, reason FROM consumer.discarded WHERE name = %s", shop.name
     )
     assert (said.code, kept) == (0, [("ada", "twice")])
-    assert shop.order_of(ILL) == [1, 3]
     assert await shop.parked() == []
+
+
+async def test_what_a_reaction_passed_over_is_seen_to_by_a_person_who_says_how(shop: Shop) -> None:
+    shop.rows(
+        "UPDATE consumer.status SET rebuild_needed = 3 WHERE name = %s RETURNING name", shop.name
+    )
+    asked = ["projections", "clear", shop.name, "--by", "ada"]
+
+    silent = await shop.bayline(*asked, "--reason", " ")
+    said = await shop.bayline(*asked, "--reason", "flagged by hand", "--json")
+    again = await shop.bayline(*asked, "--reason", "once more")
+    nobody = await shop.bayline("projections", "clear", "nobody.nothing", "--reason", "none")
+
+    assert (silent.code, again.code, nobody.code) == (1, 1, 1)
+    assert (said.code, said.json["events"]) == (0, 3)
+    kept = shop.rows(
+        "SELECT events, cleared_by, reason FROM consumer.cleared WHERE name = %s", shop.name
+    )
+    assert kept == [(3, "ada", "flagged by hand")]
 
 
 async def test_nothing_is_given_up_without_a_reason(shop: Shop) -> None:

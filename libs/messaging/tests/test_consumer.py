@@ -21,7 +21,7 @@ from messaging.envelope import Envelope
 from messaging.kafka import KafkaPublisher, producer
 from messaging.positions import covered
 from messaging.relay import Relay
-from messaging.status import NotHalted, Status, accept, resume
+from messaging.status import NotHalted, NothingToClear, Status, accept, clear, resume
 from messaging.telemetry import HALTED, LAG, LAG_TIME, REBUILD_NEEDED
 from testkit.failpoints import doing_at, failing_at
 from testkit.servers import PASSWORDS, KafkaServer, own_postgres
@@ -208,6 +208,10 @@ async def test_an_event_of_a_kind_not_known_yet_is_skipped_and_counted(
 
     assert await shop.order_of(JOBS[0]) == [1, 3]
     assert (await shop.status()).rebuild_needed == 1
+    assert await clear(shop.pool, shop.name, who="ada", reason="seen to by hand") == 1
+    assert (await shop.status()).rebuild_needed == 0
+    with pytest.raises(NothingToClear):
+        await clear(shop.pool, shop.name, who="ada", reason="once more")
     assert await shop.has_parked(0)
 
 

@@ -19,7 +19,7 @@ from messaging.generations import NotPossible
 from messaging.parking import discard, parked, retry
 from messaging.rebuild import Rebuild
 from messaging.replay import CannotApply
-from messaging.status import Status, register
+from messaging.status import NothingToClear, Status, clear, register
 from messaging.subject import Subject
 from runtime.database import rows
 from runtime.migrate import migrate
@@ -278,6 +278,19 @@ async def test_a_retry_reaches_both_generations(shop: Shop, running: Running) ->
         await retry(shop.pool, NAME, shop.tally)
 
     assert await generations.compare(shop.pool, NAME) == (len(STREAMS), 0)
+
+
+async def test_a_read_model_that_lacks_events_is_not_cleared_but_built_anew(
+    shop: Shop, running: Running
+) -> None:
+    async with running(shop.consumer()):
+        await shop.happens(b"1", b"new")
+        await eventually(shop.agrees)
+
+    with pytest.raises(NothingToClear):
+        await clear(shop.pool, NAME, who="ada", reason="looks fine")
+
+    assert (await shop.status()).rebuild_needed == len(STREAMS)
 
 
 async def test_events_that_an_older_release_passed_over_are_there_after_the_swap(

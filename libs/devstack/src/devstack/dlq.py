@@ -131,18 +131,26 @@ def discard(
     reason: Annotated[str, typer.Option(help="Why its effect is not wanted; kept.")],
     as_json: AsJson = False,
 ) -> None:
-    """Give one event up for good. Its stream goes on without it, at the next `retry`."""
+    """Give one event up for good. Its stream goes on without it.
+
+    What waited behind it is applied as by `retry`, which the running service does.
+    """
     if not (reason.strip() and by.strip()):
         raise StackFailure("say who gives the event up, and why", hint="--reason, --by")
     service, parked = _one(event)
     try:
-        on(service, lambda pool: give_up(pool, parked.name, parked.id, who=by, reason=reason))
+        on(service, lambda pool: _given_up(pool, parked, by, reason))
     except NotParked as error:
         raise StackFailure(str(error), hint="see `bayline dlq list`") from error
     if as_json:
         show.json({"id": event, "consumer": parked.name, "discarded_by": by, "reason": reason})
     else:
-        show.step(event, f"given up by {by}; its stream waits for `bayline dlq retry`")
+        show.step(event, f"given up by {by}; its stream goes on when {parked.name} runs")
+
+
+async def _given_up(pool: Pool, parked: Parked, by: str, reason: str) -> None:
+    await give_up(pool, parked.name, parked.id, who=by, reason=reason)
+    await ask(pool, parked.name, who=by)
 
 
 def _all() -> list[tuple[str, Parked]]:

@@ -1,5 +1,6 @@
 """`bayline projections`: how far consumers are, and their read models built anew."""
 
+import getpass
 import sys
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import asdict
@@ -17,7 +18,8 @@ from devstack.stack import Stack
 from messaging import generations
 from messaging.cursor import Pool
 from messaging.generations import NotPossible
-from messaging.status import NotHalted, accept, resume
+from messaging.status import NotHalted, NothingToClear, accept, resume
+from messaging.status import clear as see_to
 
 app = typer.Typer(no_args_is_help=True, help="How far consumers are; rebuild what they project.")
 
@@ -122,6 +124,31 @@ def retire(name: Name, as_json: AsJson = False) -> None:
     """Drop the generation that is not read: the earlier one, or an unfinished or unwanted build."""
     _second(name)
     _change(name, generations.retire, "is gone", as_json)
+
+
+@app.command()
+def clear(
+    name: Annotated[str, typer.Argument(help="Of the consumer, as `status` shows it.")],
+    by: Annotated[
+        str, typer.Option("--by", help="Who decides; kept.", default_factory=getpass.getuser)
+    ],
+    reason: Annotated[str, typer.Option(help="What was done about them; kept.")],
+    as_json: AsJson = False,
+) -> None:
+    """Say that what a reaction passed over was seen to: it has no read model to build anew."""
+    if not (reason.strip() and by.strip()):
+        raise StackFailure("say who has seen to it, and how", hint="--reason, --by")
+    service = name.partition(".")[0]
+    if service not in {each.name for each in topology.STORING}:
+        raise StackFailure(f"there is no consumer {name}", hint=SEE)
+    try:
+        events = on(service, lambda pool: see_to(pool, name, who=by, reason=reason))
+    except NothingToClear as error:
+        raise StackFailure(str(error), hint=SEE) from error
+    if as_json:
+        show.json({"name": name, "events": events, "cleared_by": by, "reason": reason})
+    else:
+        show.step(name, f"{events} events that were passed over are seen to, says {by}")
 
 
 def _check_comparison(line: Progress, second: Second, differing: bool) -> None:

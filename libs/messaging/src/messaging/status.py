@@ -29,10 +29,21 @@ WITH beside AS (
   UPDATE consumer.generation SET skipped = skipped + %(events)s
   WHERE name = %(name)s AND state = 'following')
 UPDATE consumer.status SET rebuild_needed = rebuild_needed + %(events)s WHERE name = %(name)s"""
+CLEAR = """
+WITH old AS (
+  SELECT name, rebuild_needed FROM consumer.status s WHERE name = %(name)s AND rebuild_needed > 0
+    AND NOT EXISTS (SELECT FROM consumer.generation g WHERE g.name = s.name) FOR UPDATE),
+new AS (UPDATE consumer.status s SET rebuild_needed = 0 FROM old WHERE s.name = old.name)
+INSERT INTO consumer.cleared (name, events, cleared_by, reason)
+SELECT name, rebuild_needed, %(who)s, %(reason)s FROM old RETURNING events"""
 
 
 class NotHalted(Exception):
     """The consumer is not halted on that epoch: nothing was changed."""
+
+
+class NothingToClear(Exception):
+    """The consumer passed nothing over, or has a read model, which is built anew instead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,3 +106,13 @@ async def passed_over(tx: Transaction, name: str, events: int) -> None:
     """Events of a kind that this release does not know: a later one must rebuild the read model."""
     await tx.execute(COUNT_UNKNOWN, {"events": events, "name": name})
     UNKNOWN.add(events, {"bayline.consumer": name})
+
+
+async def clear(pool: Pool, name: str, *, who: str, reason: str) -> int:
+    """A person has seen to what a reaction passed over; who and why is kept. Returns how many."""
+    asked = {"name": name, "who": who, "reason": reason}
+    async with pool.connection() as connection:
+        found = await (await connection.execute(CLEAR, asked)).fetchone()
+    if found is None:
+        raise NothingToClear(f"{name} has passed nothing over, or has a read model to build anew")
+    return int(found[0])
