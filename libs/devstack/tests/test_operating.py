@@ -2,11 +2,12 @@
 
 import asyncio
 import os
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import astuple
 from pathlib import Path
-from signal import SIGSTOP
+from signal import SIGKILL, SIGSTOP, SIGTERM
 from typing import Any
 from uuid import UUID
 
@@ -17,7 +18,7 @@ from devstack.failure import StackFailure
 from devstack.ports import is_free
 from devstack.processes import Program, Running, spawn, stop
 from devstack.stack import Stack
-from testkit.commands import bayline
+from testkit.commands import BAYLINE, bayline
 from testkit.topics import WrittenLog
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
@@ -72,7 +73,7 @@ async def test_parked_events_and_a_rebuild_that_is_needed_are_wrong(stack: Stack
     assert said.index("Wrong: ") < said.index("process")
 
 
-async def test_a_stopped_server_is_continued_and_said_to_be(stack: Stack) -> None:
+def test_a_stopped_server_is_continued_and_said_to_be(stack: Stack) -> None:
     stack.start("postgres", _ignore)
     before, said = stack.running()["postgres"], list[str]()
     os.kill(before.pid, SIGSTOP)
@@ -107,6 +108,43 @@ async def test_an_event_is_told_where_its_chain_breaks(stack: Stack) -> None:
     assert "pos 2" in broken.err
     assert (as_json.code, as_json.json["broken_at"], as_json.json["chain_holds"]) == (1, 2, False)
     assert (cut.code, cut.json["broken_at"]) == (1, 3)
+
+
+async def test_tenants_are_listed_with_what_is_recorded_of_them(stack: Stack) -> None:
+    await asyncio.to_thread(stack.start, "postgres", _ignore)
+    written = WrittenLog("bayline.workshop.v1.SiteEvent")
+    for tenant, streams in (("initech", (1, 1, 2)), ("umbrella", (3,))):
+        for stream in streams:
+            written.append(UUID(int=stream), b"1", tenant=tenant)
+    _store(stack, written)
+
+    listed = {each["tenant"]: each for each in (await bayline(stack, "tenants", "--json")).json}
+    shown = (await bayline(stack, "tenants")).out
+
+    counted = {
+        name: (listed[name]["streams"], listed[name]["events"]) for name in ("initech", "umbrella")
+    }
+    assert counted == {"initech": (2, 3), "umbrella": (1, 1)}
+    assert listed["initech"]["logs"] == {written.log: 3}
+    assert listed["initech"]["first"] < listed["initech"]["last"]
+    assert "umbrella" in shown
+
+
+def test_a_supervisor_brings_servers_up_and_takes_them_down_when_told_to_end(
+    place: Path,
+) -> None:
+    stack = Stack.beside(place / "supervised")
+    with _supervising(stack) as supervisor:
+        _line_of(supervisor, "postgres", "is ready")
+        killed = stack.running()["postgres"].pid
+        os.kill(killed, SIGKILL)
+        again = _line_of(supervisor, "postgres", "is ready")
+
+        supervisor.send_signal(SIGTERM)
+
+        assert supervisor.wait(30) == 0
+    assert f"(pid {killed})" not in again
+    assert stack.ledger.read() == {}
 
 
 def test_on_a_full_disk_nothing_is_started_that_nobody_knows_of(place: Path) -> None:
@@ -186,11 +224,36 @@ def _asleep(stack: Stack, name: str) -> Iterator[Running]:
 
 
 def _store(stack: Stack, written: WrittenLog) -> None:
-    [rows] = filter(None, written.shards.values())
     with _workshop(stack) as store:
-        for row in rows:
-            store.execute(EVENT, astuple(row)[:13])
-        store.execute(HEAD, (JOBS, rows[-1].shard, rows[-1].pos, rows[-1].hash))
+        for rows in filter(None, written.shards.values()):
+            for row in rows:
+                store.execute(EVENT, astuple(row)[:13])
+            store.execute(HEAD, (written.log, rows[-1].shard, rows[-1].pos, rows[-1].hash))
+
+
+@contextmanager
+def _supervising(stack: Stack) -> Iterator[subprocess.Popen[str]]:
+    place = {
+        "BAYLINE_HOME": str(stack.parts.home),
+        "BAYLINE_PORT_OFFSET": str(stack.parts.environments.offset),
+    }
+    supervisor = subprocess.Popen(  # noqa: S603 -- our own command
+        (BAYLINE, "supervise"),
+        env={**os.environ, **place},  # noqa: TID251 -- what a person's shell passes on
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield supervisor
+    finally:
+        supervisor.kill()
+        supervisor.communicate()
+        stack.down(_ignore)
+
+
+def _line_of(supervisor: subprocess.Popen[str], name: str, word: str) -> str:
+    assert supervisor.stdout is not None
+    return next(line for line in supervisor.stdout if f" {name} " in line and word in line)
 
 
 def _change(stack: Stack, statement: str, event_id: str) -> None:

@@ -14,6 +14,7 @@ import aiohttp
 import grpc
 import psycopg
 import typer
+from aiokafka.errors import KafkaError
 
 from assembly.topics import logs, owner_of
 from audit.adapters import files, stores
@@ -30,6 +31,8 @@ from devstack.api import Refused, caller
 from devstack.environments import LOG_NAME
 from devstack.failure import StackFailure
 from devstack.ports import HOST
+from devstack.rounds import Rounds, interval, served
+from devstack.signals import told_to_end
 from devstack.stack import Stack
 from devstack.tokens import Person
 from kernel.errors import Unavailable
@@ -69,22 +72,58 @@ def verify(
     anchor: Anchors = None,
     given_key: Key = "",
     as_json: AsJson = False,
+    every: Annotated[
+        str, typer.Option(help="Again and again, such as every 1h, until something is wrong.")
+    ] = "",
+    port: Annotated[
+        int, typer.Option(help="Of the metric that --every serves; this stack's if none.")
+    ] = 0,
 ) -> None:
-    """Recompute everything. Exit code 1, and the first bad record, unless all of it holds."""
+    """Recompute everything. Exit code 1, and the first bad record, unless all of it holds.
+
+    With --every it runs until it is told to end, and serves on /metrics how long ago all of it
+    held; a database that is away is asked again, and something wrong ends it.
+    """
     verifier = _verifier(given_key)
-    anchors = _kept(anchor, offline=bool(dsn or folder))
+
+    def holds() -> bool:
+        anchors = _kept(anchor, offline=bool(dsn or folder))
+        reports = _reports(folder, dsn, tenant, anchors, verifier)
+        _tell(reports, as_json=as_json)
+        return not any(report.findings for report in reports.values())
+
+    if not (_again_and_again(holds, every, port) if every else holds()):
+        raise typer.Exit(1)
+
+
+def _again_and_again(holds: Callable[[], bool], every: str, port: int) -> bool:
+    rounds = Rounds(holds, interval(every), lambda text: show.dated("audit", text))
+    own = topology.AUDIT_JOB_PORT + Stack.here().parts.environments.offset
+    show.dated(
+        "audit", f"verified every {every}; see http://{HOST}:{served(rounds, port or own)}/metrics"
+    )
+    return rounds.run(told_to_end())
+
+
+def _reports(
+    folder: Path | None,
+    dsn: str,
+    tenant: Sequence[str] | None,
+    anchors: Sequence[tuple[str, Kept]],
+    verifier: Ed25519Verifier,
+) -> Mapping[str, Report]:
     if folder:
-        reports = {str(folder): _exported(folder, anchors, verifier)}
-    else:
-        with _answering("the audit database"):
-            reports = _stored(dsn or _own_dsn(), tenant, anchors, verifier)
+        return {str(folder): _exported(folder, anchors, verifier)}
+    with _answering("the audit database"):
+        return _stored(dsn or _own_dsn(), tenant, anchors, verifier)
+
+
+def _tell(reports: Mapping[str, Report], *, as_json: bool) -> None:
     if as_json:
         show.json({name: _document(report) for name, report in reports.items()})
-    else:
-        for name, report in reports.items():
-            _show(name, report)
-    if any(report.findings for report in reports.values()):
-        raise typer.Exit(1)
+        return
+    for name, report in reports.items():
+        _show(name, report)
 
 
 @app.command()
@@ -208,7 +247,8 @@ def _kept(given: Sequence[Path] | None, *, offline: bool) -> list[tuple[str, Kep
     except (OSError, AnchorUnreadable) as error:
         raise StackFailure(f"the checkpoints cannot be read: {error}") from error
     if not offline and "kafka" in stack.running():
-        kept += asyncio.run(kept_on_topic(stack.parts.environments.kafka))
+        with _answering("Kafka"):
+            kept += asyncio.run(kept_on_topic(stack.parts.environments.kafka))
     return kept
 
 
@@ -216,7 +256,7 @@ def _kept(given: Sequence[Path] | None, *, offline: bool) -> list[tuple[str, Kep
 def _answering(what: str) -> Iterator[None]:
     try:
         yield
-    except (psycopg.OperationalError, grpc.RpcError, Unavailable) as error:
+    except (psycopg.OperationalError, grpc.RpcError, KafkaError, Unavailable) as error:
         raise StackFailure(
             f"{what} does not answer: {error}", hint="is it up? `bayline status`"
         ) from error

@@ -4,8 +4,6 @@ import os
 import sys
 from dataclasses import asdict
 from datetime import timedelta
-from signal import SIGINT, SIGTERM, signal
-from threading import Event
 from typing import Annotated, NoReturn
 
 import typer
@@ -23,11 +21,13 @@ from devstack import (
     restore,
     show,
     streams,
+    tenants,
     topics,
 )
 from devstack.failure import StackFailure
 from devstack.log_files import follow, merged
 from devstack.private_files import UMASK
+from devstack.signals import told_to_end
 from devstack.stack import Stack
 from devstack.supervisor import Supervisor
 from devstack.systemd import unit
@@ -73,13 +73,11 @@ def supervise(
     is continued after a minute; a service that does not answer for so long is started again. Logs
     are rotated. Each thing is said once.
     """
-    stack, told_to_end = Stack.here(), Event()
+    stack = Stack.here()
     if systemd:
         show.line(unit(stack.parts), plain=True)
-        return
-    for number in (SIGTERM, SIGINT):
-        signal(number, lambda *_: told_to_end.set())
-    Supervisor(stack, show.dated).run(told_to_end)
+    else:
+        Supervisor(stack, show.dated).run(told_to_end())
 
 
 @app.command()
@@ -140,6 +138,7 @@ def token(
 
 
 app.command()(demo.demo)
+app.command()(tenants.tenants)
 app.command()(topics.topics)
 app.command()(explain.explain)
 app.command()(backup.backup)

@@ -18,6 +18,7 @@ POSTGRES_PORT = 8032
 ISSUER_PORT = 8090
 KAFKA_PORT = 8092
 CONTROLLER_PORT = 8093
+AUDIT_JOB_PORT = 8214  # of `bayline audit verify --every`: how long ago all of it held
 
 
 @dataclass(frozen=True, slots=True)
