@@ -11,7 +11,7 @@ CASES ?= 20000
 SEED ?= 0
 ONLY ?=
 
-.PHONY: help setup browser generator up down demo logs protos fmt lint types arch test unit test-keycloak fuzz mutants chaos bench lock
+.PHONY: help setup browser generator up down demo logs protos fmt lint types arch test unit test-keycloak fuzz mutants chaos bench lock sbom
 
 ##@ Start
 help: ## This list
@@ -84,3 +84,6 @@ bench: generator ## What all of it costs, beside the least that could do it; ONL
 ##@ Dependencies
 lock: setup ## Pin requirements.in into requirements.lock
 	@scripts/lock
+
+sbom: setup ## What all of it is made of, as CycloneDX: build/sbom.cdx.json
+	@$(BIN)/python -m devstack.sbom

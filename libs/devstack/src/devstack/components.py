@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from devstack import accounts, databases, kafka, topology
+from devstack import accounts, databases, maven, topology
 from devstack.environments import Environments
 from devstack.failure import StackFailure
 from devstack.kafka import Broker
@@ -125,7 +125,7 @@ class Parts:
         broker = self.broker()
 
         def prepare() -> Program:
-            kafka.fetch_jars()
+            maven.fetch_jars()
             broker.initialise()
             return broker.program()
 

@@ -2,13 +2,11 @@
 
 import asyncio
 import base64
-import fcntl
 import hashlib
 import logging
 import shutil
-import sys
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,17 +18,13 @@ from aiokafka.errors import KafkaError
 from devstack import accounts, private_files
 from devstack.accounts import Login, Right
 from devstack.failure import StackFailure
-from devstack.places import BUILD
+from devstack.maven import JARS
 from devstack.ports import HOST
 from devstack.processes import Program, run
 from messaging.kafka import connection
 
 TO_ITSELF = "Sending username and password in the clear"  # the administrator's, from here to here
 logging.getLogger("aiokafka.conn").addFilter(lambda record: record.msg != TO_ITSELF)
-
-POM = Path(__file__).parent / "jars" / "pom.xml"
-SUMS = Path(__file__).parent / "jars" / "kafka.sha256"
-JARS = BUILD / "kafka"
 
 PROPERTIES = """\
 process.roles=broker,controller
@@ -221,55 +215,3 @@ def java() -> str:
             hint="run `make setup`, or install openjdk-17-jre-headless",
         )
     return found
-
-
-def fetch_jars() -> Path:
-    """Kafka's jars by Maven, each compared with its committed sum; kept until the sums change."""
-    stamp = hashlib.sha256(SUMS.read_bytes()).hexdigest()
-    mark = JARS / ".verified"
-    BUILD.mkdir(exist_ok=True)
-    with _locked(BUILD / ".kafka.lock"):
-        if not mark.exists() or mark.read_text() != stamp:
-            shutil.rmtree(JARS, ignore_errors=True)
-            _download()
-            _verify()
-            mark.write_text(stamp)
-    return JARS
-
-
-def _download() -> None:
-    maven = shutil.which("mvn")
-    if maven is None:
-        raise StackFailure(
-            "Kafka's jars come through Maven, and there is no `mvn` on the PATH",
-            hint="run `make setup`, or install maven",
-        )
-    command = (maven, "-q", "-B", "-f", str(POM), "dependency:copy-dependencies")
-    options = (f"-DoutputDirectory={JARS}", "-DincludeScope=runtime")
-    done = run((*command, *options))
-    if done.returncode != 0:
-        raise StackFailure(f"Maven could not fetch Kafka's jars:\n{done.stdout.strip()}")
-
-
-def _verify() -> None:
-    sums = (line.split() for line in SUMS.read_text().splitlines())
-    expected = {name: digest for digest, name in sums}
-    actual = {jar.name: hashlib.sha256(jar.read_bytes()).hexdigest() for jar in JARS.glob("*.jar")}
-    wrong = sorted(set(expected.items()) ^ set(actual.items()))
-    if wrong:
-        names = ", ".join(sorted({name for name, _ in wrong}))
-        raise StackFailure(f"these jars are not the ones that were published: {names}")
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    with path.open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
-if __name__ == "__main__":
-    try:
-        fetch_jars()
-    except StackFailure as failure:
-        sys.exit(str(failure))

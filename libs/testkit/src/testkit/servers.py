@@ -16,7 +16,7 @@ from psutil import Process
 from pydantic import SecretStr
 from pydantic_settings import BaseSettings
 
-from devstack import accounts, databases, kafka, topology
+from devstack import accounts, databases, kafka, maven, topology
 from devstack.accounts import Login
 from devstack.databases import LOGINS, Database
 from devstack.kafka import Broker
@@ -214,7 +214,7 @@ class OwnKafka:
 
 @contextmanager
 def own_kafka() -> Iterator[OwnKafka]:
-    kafka.fetch_jars()
+    maven.fetch_jars()
     with _folder() as folder:
         ports = free_port(), free_port()
         broker = Broker(folder, *ports, folder / "kafka.log", PASSWORD, 256, free_port())
