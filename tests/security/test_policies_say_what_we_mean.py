@@ -12,7 +12,8 @@ from devstack import topology
 from devstack.tokens import ROLES
 from runtime.identity import Caller
 from runtime.policy import Policies, Thing
-from testkit.surface import action_of, methods, services
+from testkit.proof.folds import projections
+from testkit.surface import EVENT_LOG, action_of, methods, services
 from transcoding.descriptors import method_rules
 
 QUESTIONS = 20_000
@@ -183,6 +184,30 @@ def test_the_gateway_turns_nobody_away_whom_a_service_would_let_in() -> None:
     ]
 
     assert turned_away == []
+
+
+def test_a_service_may_read_the_logs_that_it_projects() -> None:
+    followed = {
+        (service, log)
+        for service, subscriptions in projections().items()
+        for subscription in subscriptions
+        for log in subscription.topics
+        if topology.owner_of(log) != service
+    }
+
+    refused = [
+        (service, log, rpc)
+        for service, log in followed
+        for rpc in ("ReadShard", "GetHeads")
+        if not _policies().allows(
+            Caller(service, "", frozenset(), frozenset(), workload=service),
+            f"{EVENT_LOG}/{rpc}",
+            Thing(about=log),
+        )
+    ]
+
+    assert len(followed) >= 4
+    assert refused == []
 
 
 @pytest.mark.parametrize("policy", re.split(r"(?=^@id)", _text(), flags=re.MULTILINE)[1:])

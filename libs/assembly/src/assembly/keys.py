@@ -32,7 +32,10 @@ class PeerKeys:
         health = HealthStub(service.channel(KEYRING))
 
         async def answers() -> None:
-            await health.Check(HealthCheckRequest(), timeout=1)
+            try:
+                await health.Check(HealthCheckRequest(), timeout=1)
+            except grpc.aio.AioRpcError as error:
+                raise silent() from error
 
         service.ready(KEYRING, answers)
         return cls(service.peer(KEYRING))

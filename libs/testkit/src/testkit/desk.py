@@ -119,10 +119,13 @@ async def running(
     settings: SettingsT,
     issuer: Issuer,
     kind: type[Service] = WithoutKafka,
+    keyring: str = "",
 ) -> AsyncIterator[Running]:
+    """With a keyring of its own, unless it is said where one should be."""
     async with AsyncExitStack() as stack:
         tokens = await stack.enter_async_context(JwksServer(issuer))
-        keyring = await stack.enter_async_context(a_keyring(issuer.settings(tokens.url)))
+        ring = a_keyring(issuer.settings(tokens.url))
+        keyring = keyring or await stack.enter_async_context(ring)
         found = settings.model_copy(
             update={
                 "identity": issuer.settings(tokens.url),

@@ -1,10 +1,12 @@
 """A technician service that answers over gRPC, and people who ask it."""
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from types import ModuleType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 import pytest
 
@@ -21,6 +23,8 @@ from testkit.desk import Desk, fresh_settings, new_id, running
 from testkit.grpc_service import Feed, learn
 from testkit.servers import NewDatabase
 from testkit.tokens import Issuer
+
+Opening: TypeAlias = Callable[..., AbstractAsyncContextManager["Office"]]
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 
@@ -70,6 +74,18 @@ def settings(database: NewDatabase, issuer: Issuer) -> Settings:
 @pytest.fixture
 async def office(settings: Settings, issuer: Issuer) -> AsyncIterator[Office]:
     """The roster is brought up to date by `office.feed`."""
-    async with running(main, settings, issuer) as service:
+    async with opened(settings, issuer) as office:
+        yield office
+
+
+@pytest.fixture
+def opening(settings: Settings, issuer: Issuer) -> Opening:
+    """By where its keyring is; one at a time."""
+    return partial(opened, settings, issuer)
+
+
+@asynccontextmanager
+async def opened(settings: Settings, issuer: Issuer, keyring: str = "") -> AsyncIterator[Office]:
+    async with running(main, settings, issuer, keyring=keyring) as service:
         feed = Feed(service.relay, service.projector, [([codec.EVENTS.log], Roster())])
         yield Office(TechnicianServiceStub(service.channel), service, feed)

@@ -10,9 +10,10 @@ import pytest
 from psycopg.sql import SQL, Identifier
 
 from runtime.database import rows
+from testkit.grpc_service import HOST
 
 if TYPE_CHECKING:
-    from services.technician.tests.adapters.conftest import Office
+    from services.technician.tests.adapters.conftest import Office, Opening
 
 pytestmark = pytest.mark.integration
 
@@ -48,6 +49,25 @@ async def test_a_technician_is_registered_and_changes_until_he_or_she_leaves(
     assert [each.code for each in left.certifications] == ["HV"]
     assert refused.reason == "TECHNICIAN_INACTIVE"
     assert (await office.ask("GetTechnician", name=ada.name)).message == left
+
+
+async def test_without_the_keyring_no_name_is_sealed_or_opened_and_the_rest_goes_on(
+    opening: "Opening",
+) -> None:
+    async with opening() as office:
+        ada = await office.registered("T-0042")
+    async with opening(keyring=f"{HOST}:1") as keyless:
+        keyless.tenant = office.tenant
+        sealed = await keyless.refusal(
+            "RegisterTechnician", display_name="Ben", site=office.site, personnel_number="T-0043"
+        )
+        opened = await keyless.refusal("GetTechnician", name=ada.name)
+        failing = await keyless.running.service.probes.failing()
+        workload = await keyless.ask("GetWorkload", name=ada.name)
+
+    assert (sealed.reason, opened.reason) == ("KEYRING_UNAVAILABLE",) * 2
+    assert failing == {"keyring": "KeyringUnavailable: the keyring does not answer"}
+    assert workload.message.name == f"{ada.name}/workload"
 
 
 @pytest.mark.parametrize("number", ["   ", " T-0042", "T-0042 "])
