@@ -24,6 +24,7 @@ from gateway.live.frames import of_envelope
 from gateway.live.hub import Hub, LiveStreamBehind, LiveTailUnavailable
 from gateway.live.source import Source
 from gateway.live.streams import JOBS, Streams
+from gateway.main import OWN
 from kernel.clock import SystemClock
 from messaging.envelope import Envelope, headers_of
 from messaging.kafka import producer
@@ -31,6 +32,7 @@ from runtime.identity import Caller, TokenExpired
 from runtime.policy import Policies
 from runtime.positions import CursorUnreadable, Seals
 from runtime.settings import Kafka
+from runtime.validation import RequestInvalid
 from testkit.servers import KafkaServer
 from testkit.topics import eventually, publish, topics
 from transcoding.streams import Shared, Told
@@ -369,6 +371,16 @@ async def _send(
             await sending.send_and_wait(
                 TENANTS, value, key=b"k", headers=headers, partition=partition
             )
+
+
+def test_what_a_stream_is_asked_wrongly_is_named_as_it_was_asked(policies: Policies) -> None:
+    request = ReadStreamRequest(topic=JOBS, **{"from": Timestamp(seconds=253_402_300_799)})
+    streams = streams_of(FakeSource(), ready_hub(), policies)
+
+    with pytest.raises(RequestInvalid) as refused:
+        streams.stream(OWN.methods_by_name["ReadStream"], request, ())
+
+    assert [each.pointer for each in refused.value.violations] == ["/from"]
 
 
 async def test_nobody_watches_before_the_tail_is_connected() -> None:

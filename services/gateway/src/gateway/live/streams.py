@@ -31,6 +31,7 @@ from kernel.clock import Clock
 from runtime.identity import Caller, TokenExpired
 from runtime.policy import Policies
 from runtime.positions import Seals
+from runtime.validation import check
 from transcoding.handlers import Metadata
 from transcoding.streams import Shared, Told
 
@@ -62,6 +63,7 @@ class Streams:
     def stream(
         self, method: MethodDescriptor, request: Message, metadata: Metadata
     ) -> AsyncIterator[Told]:
+        check(request)
         if isinstance(request, StreamJobsRequest):
             return self._jobs(request, caller())
         if isinstance(request, ExportStreamRequest):
