@@ -1,6 +1,8 @@
 """The service history and the workload say of any job what the workshop itself says of it."""
 
 from collections.abc import Sequence
+from copy import copy
+from dataclasses import replace
 from datetime import datetime
 from functools import cache, reduce
 from random import Random
@@ -19,9 +21,10 @@ from vehicle.application.job_events import JobId
 from workshop.adapters.codec import JOB_EVENTS, job_message
 from workshop.application.ports import Known
 from workshop.application.projections import job_view
+from workshop.domain.bounds import MOST_NET_MINOR
 from workshop.domain.job.allowed import allowed_actions
 from workshop.domain.job.decider import JOB as JOB_DECIDER
-from workshop.domain.job.events import JobEvent
+from workshop.domain.job.events import JobEvent, JobInvoiced
 from workshop.domain.job.state import Job
 from workshop.domain.job.values import JobState, LineState
 
@@ -77,6 +80,27 @@ def test_the_walks_come_everywhere_a_job_can_come() -> None:
     assert {type(event) for walk in some for _, event in walk.told} == set(get_args(JobEvent))
     assert max(walk.job.visit for walk in some) > 2
     assert any(clock.corrected for walk in some for clock in walk.job.labour)
+
+
+def test_the_service_history_shows_what_the_dearest_job_cost() -> None:
+    """Past that the workshop invoices nothing."""
+    walk = copy(next(walk for walk in walks(0) if walk.job.invoices))
+    walk.told = [(at, dearest(event)) for at, event in walk.told]
+
+    costs = [vehicle.VISIT.to_message(each).net.minor for each in visits(walk) if each.net]
+
+    assert costs == [MOST_NET_MINOR] * len(costs) != []
+
+
+def dearest(event: JobEvent) -> JobEvent:
+    if not isinstance(event, JobInvoiced):
+        return event
+    free = [
+        replace(line, labour_minor=0, parts_minor=0, fees_minor=0, tax_minor=0)
+        for line in event.lines
+    ]
+    most = replace(free[0], fees_minor=MOST_NET_MINOR, tax_minor=MOST_NET_MINOR)
+    return replace(event, lines=(most, *free[1:]))
 
 
 @cache

@@ -208,7 +208,7 @@ STAGES: Mapping[str, Callable[[Workshop], Collection[Any]]] = {
 
 @settings(
     deadline=None,
-    max_examples=150,
+    max_examples=80,
     suppress_health_check=list(HealthCheck),
     phases=[Phase.reuse, Phase.generate],  # what it finds is told as found: to shrink takes minutes
 )
