@@ -60,6 +60,12 @@ async def test_a_good_token_tells_who_asks(verifier: TokenVerifier, issuer: Issu
     assert caller.expires_at > time.time()
 
 
+async def test_a_token_may_be_good_until_the_last_second_there_is(
+    verifier: TokenVerifier, issuer: Issuer
+) -> None:
+    assert (await verifier.verify(issuer.token(exp=253_402_300_799))).tenant == "acme"
+
+
 async def test_a_service_needs_no_tenant(verifier: TokenVerifier, issuer: Issuer) -> None:
     caller = await verifier.verify(issuer.workload_token("vehicle"))
 

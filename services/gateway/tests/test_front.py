@@ -323,3 +323,25 @@ async def test_what_if_match_is_refused_with_is_declared(call: Call) -> None:
     triage = document["paths"]["/v1/jobs/{job}:triage"]["post"]["responses"]
 
     assert "STALE_VERSION" in triage["412"]["description"]
+
+
+async def test_what_the_door_refuses_is_declared_at_every_operation(call: Call) -> None:
+    document = (await call("GET", "/openapi.json", token="")).json
+    operations = {
+        each["operationId"]: each for path in document["paths"].values() for each in path.values()
+    }
+
+    def told(operation: str, status: str) -> str:
+        return str(operations[operation]["responses"][status]["description"])
+
+    for name in operations:
+        assert "HOST_UNKNOWN" in told(name, "421")
+        assert "HEADER_REPEATED" in told(name, "400")
+        assert "CONTENT_ENCODING_UNSUPPORTED" in told(name, "415")
+        assert "BODY_TOO_LARGE" in told(name, "413")
+    for name in ("streamJobs", "readStream", "exportStream"):
+        assert "TOO_MANY_AT_ONCE" in told(name, "429")
+    assert "BODY_TOO_SLOW" in told("requestJob", "408")
+    for reason in ("BODY_INCOMPLETE", "BODY_MISSING", "NAME_REPEATED"):
+        assert reason in told("requestJob", "400")
+    assert "BODY_MISSING" not in told("getJob", "400")

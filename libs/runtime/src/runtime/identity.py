@@ -3,7 +3,6 @@
 import asyncio
 import hashlib
 import json
-import math
 import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -27,6 +26,7 @@ REFETCH_SECONDS = 1.0
 FRESH_SECONDS = 5.0
 OLDEST_SECONDS = 900.0
 LONGEST_TOKEN = 8192
+LAST = 253_402_300_799  # the end of the year 9999
 LEAST_RSA_BITS = 2048
 FOREIGN_KEY_HEADERS = frozenset({"jku", "x5u", "jwk", "x5c", "crit"})
 TYPES = frozenset({"", "jwt", "at+jwt", "application/at+jwt"})
@@ -308,7 +308,7 @@ def _moment(claims: Mapping[str, Any], name: str) -> float | None:
     value = claims.get(name)
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= LAST:
         raise TokenInvalid(f"the token's {name} is not a time")
     return float(value)
 
