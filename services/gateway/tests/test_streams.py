@@ -374,7 +374,8 @@ async def _send(
 
 
 def test_what_a_stream_is_asked_wrongly_is_named_as_it_was_asked(policies: Policies) -> None:
-    request = ReadStreamRequest(topic=JOBS, **{"from": Timestamp(seconds=253_402_300_799)})
+    request = ReadStreamRequest(topic=JOBS)
+    getattr(request, "from").FromSeconds(253_402_300_799)
     streams = streams_of(FakeSource(), ready_hub(), policies)
 
     with pytest.raises(RequestInvalid) as refused:
