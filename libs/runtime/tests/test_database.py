@@ -1,5 +1,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 
 import psycopg
 import pytest
@@ -9,6 +10,8 @@ from pydantic import SecretStr
 from devstack.databases import Database
 from runtime import database as runtime_database
 from runtime.database import Pool, rows, tenant_connection
+from testkit.servers import own_postgres
+from testkit.topics import eventually
 
 pytestmark = pytest.mark.integration
 
@@ -153,3 +156,24 @@ async def test_what_is_written_after_a_read_was_cancelled_is_seen_by_everybody(
         with psycopg.connect(shop.superuser_dsn) as other:
             status = other.execute("SELECT pg_xact_status(%s::xid8)", [written]).fetchone()
         assert status == ("committed",)
+
+
+async def test_a_database_that_was_away_for_long_is_found_back_soon() -> None:
+    with own_postgres() as postgres:
+        dsn = SecretStr(postgres.server.dsn("postgres"))
+        async with runtime_database.pool(dsn, size=2) as connections:
+
+            async def answers() -> bool:
+                with suppress(psycopg.OperationalError):
+                    async with connections.connection(timeout=1) as connection:
+                        await connection.execute("SELECT 1")
+                        return True
+                return False
+
+            await eventually(answers)
+            postgres.stop_at_once()
+            with pytest.raises(AssertionError):
+                await eventually(answers, within=8)
+            postgres.start()
+
+            await eventually(answers, within=4)

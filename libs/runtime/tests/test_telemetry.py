@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from importlib.metadata import version
 from types import ModuleType
 from typing import Any, TypeAlias
 
@@ -11,7 +12,8 @@ from prometheus_client import generate_latest
 from runtime import context
 from runtime.service import Service
 from runtime.settings import ServiceSettings
-from runtime.telemetry import Telemetry, _tracers
+from runtime.settings import Telemetry as Block
+from runtime.telemetry import Telemetry, _tracers, version_of
 from testkit.collector import Collector, collecting
 from testkit.tokens import Issuer
 
@@ -108,6 +110,16 @@ def test_a_batch_is_kept_with_the_sampled_traces_it_links_to(settings: ServiceSe
 
     assert tracer.start_span("batch", links=[Link(event)]).is_recording()
     assert not tracer.start_span("begun here").is_recording()
+
+
+@pytest.mark.parametrize(("build", "suffix"), [("unknown", ""), ("", ""), ("3f2a9c1", "+3f2a9c1")])
+def test_a_process_says_which_release_it_is(build: str, suffix: str) -> None:
+    class Settings(ServiceSettings, env_prefix="RUNTIME__"):
+        pass
+
+    settings = Settings.model_construct(telemetry=Block(build=build))
+
+    assert version_of(settings) == version("bayline-runtime") + suffix
 
 
 def counted(measured: str, name: str, *labels: str) -> bool:

@@ -16,6 +16,7 @@ Pool: TypeAlias = AsyncConnectionPool[Connection]
 Parameters: TypeAlias = Sequence[Any] | Mapping[str, Any]
 
 SIZE = 12
+RECONNECT_SECONDS = 4.0
 LIMITS = "-c lock_timeout=500ms -c statement_timeout=2s -c idle_in_transaction_session_timeout=30s"
 # For what is done again if a crash of the server undoes the last of it: relays and read models.
 REPEATABLE = f"{LIMITS} -c synchronous_commit=off"
@@ -24,12 +25,18 @@ SET_TENANT = "SELECT set_config('app.tenant', %s, true)"
 
 @asynccontextmanager
 async def pool(dsn: SecretStr, *, size: int = SIZE, limits: str = LIMITS) -> AsyncIterator[Pool]:
-    """Connections in autocommit; opened in the background, so that a service starts without them."""
+    """Connections in autocommit; opened in the background, so that a service starts without them.
+
+    Each attempt to connect again waits twice as long as the one before. It is given up soon, and
+    the next request begins with a short wait: else a database that was away for minutes would be
+    found back minutes after it is there.
+    """
     connections: Pool = AsyncConnectionPool(
         dsn.get_secret_value(),
         min_size=min(2, size),
         max_size=size,
         timeout=5,
+        reconnect_timeout=RECONNECT_SECONDS,
         open=False,
         kwargs={"autocommit": True, "options": limits},
     )

@@ -25,6 +25,9 @@ MESSAGING_TESTS = "libs/messaging/tests"
 DOOR = "services/gateway/tests/test_door.py"
 JOB = "services/workshop/src/workshop/domain/job"
 WORKSHOP_TESTS = "services/workshop/tests/domain"
+RUNTIME = "libs/runtime/src/runtime"
+OUTAGE = f"{MESSAGING_TESTS}/test_outage.py"
+SUPERVISION = "libs/runtime/tests/test_supervision.py"
 FAILED = 1  # what pytest says when it ran, and a test was red
 
 KEY_FIRST = """\
@@ -218,6 +221,25 @@ MUTANTS = (
         "            self._open[yours] += 0\n",
         (
             "services/gateway/tests/test_limits.py::TestStreams::test_a_stream_that_breaks_or_ends_makes_room",
+        ),
+    ),
+    Mutant(
+        "restart of a dead consumer",
+        f"{RUNTIME}/supervision.py",
+        "                    await self._begin_again(_cause(self._attempt))\n",
+        "                    return\n",
+        (
+            f"{OUTAGE}::test_a_consumer_that_dies_is_begun_again_and_loses_and_doubles_nothing",
+            f"{SUPERVISION}::test_a_cancellation_by_others_is_a_death_like_any_other",
+        ),
+    ),
+    Mutant(
+        "the age of what waits comes from the clock",
+        f"{MESSAGING}/telemetry.py",
+        "if self._waits or seconds > self._grace else 0.0",
+        "if self._waits else 0.0",
+        (
+            f"{OUTAGE}::test_while_the_broker_is_away_what_waits_grows_older_and_then_all_goes_on[killed]",
         ),
     ),
 )
