@@ -1,6 +1,7 @@
 """Real PostgreSQL and real Kafka, started once per test process and gone with it."""
 
 import asyncio
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -12,7 +13,6 @@ from typing import Self
 from urllib.parse import unquote, urlsplit
 
 import pytest
-from psutil import Process
 from pydantic import SecretStr
 from pydantic_settings import BaseSettings
 
@@ -200,16 +200,10 @@ class OwnKafka:
         self.running = spawn(self.broker.program(), dies_with_parent=True)
 
     def freeze(self) -> None:
-        self._process.send_signal(SIGSTOP)
+        os.kill(self.running.pid, SIGSTOP)
 
     def thaw(self) -> None:
-        self._process.send_signal(SIGCONT)
-
-    @property
-    def _process(self) -> Process:
-        process = self.running.process()
-        assert process is not None, "the broker has ended"
-        return process
+        os.kill(self.running.pid, SIGCONT)
 
 
 @contextmanager
