@@ -14,9 +14,11 @@ from eventstore.chain import genesis, hash_of, shard_of
 from eventstore.store import Claim
 from messaging.envelope import envelope_from
 from testkit.proof.evidence import Audited, Consumed, Evidence, Head, Held, StoredEvent, UsedKey
+from testkit.proof.folds import streams_of, unread_of
 from testkit.proof.history import Command, History, Outcome, commands_of, lines_of
 from testkit.proof.invariants import violations
 from testkit.topics import WrittenRow
+from testkit.unread import NEWER
 
 LOG = "bayline.workshop.v1.JobEvent"
 KEYRING = "bayline.keyring.v1.SubjectEvent"
@@ -248,6 +250,12 @@ def unknown_events(found: Evidence) -> Evidence:
     return replace(found, consumers=[replace(consumer, rebuild_needed=1)])
 
 
+def unread_event(found: Evidence) -> Evidence:
+    last = found.events[-1]
+    events = [*found.events[:-1], replace(last, type="workshop.SomethingNew", data=NEWER)]
+    return replace(found, unread=unread_of(streams_of(events)))
+
+
 def unrecorded_event(found: Evidence) -> Evidence:
     return replace(found, audited=found.audited[1:])
 
@@ -320,6 +328,7 @@ def gap_in_numbers(found: Evidence) -> Evidence:
         (halted_consumer, "has halted: the epoch is another"),
         (parked_events, "has parked 2 events"),
         (unknown_events, "did not know 1 events"),
+        (unread_event, "cannot read event 3 of"),
         (dropped_claim, "not claimed is"),
         (stale_claim, "no stream holds"),
         (claim_held_twice, "two streams hold bay/bay-1"),

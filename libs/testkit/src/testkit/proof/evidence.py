@@ -103,6 +103,7 @@ class Evidence:
     keys: Sequence[UsedKey] = ()
     claims: frozenset[Held] = frozenset()
     owed_claims: frozenset[Held] = frozenset()  # of the folded streams
+    unread: Sequence[str] = ()  # events that this release cannot read
     topics: Mapping[str, Sequence[Envelope]] = field(default_factory=dict)
     strangers: Sequence[str] = ()  # records that no relay of ours published
     consumers: Sequence[Consumed] = ()

@@ -2,8 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from functools import reduce
+from contextlib import contextmanager, suppress
 from typing import Any, TypeAlias
 from uuid import UUID
 
@@ -15,13 +14,16 @@ from audit.adapters.sequencer import Sequencer
 from devstack import databases
 from devstack.databases import Database
 from devstack.environments import Environments
-from eventstore.decider import Decider
+from eventstore.decider import Decider, fold
+from eventstore.decoding import decoded
 from eventstore.mapping import OneofCodec
 from eventstore.memory import InMemoryEventStore
+from eventstore.store import Recorded, Stream, Unread
 from kernel.ids import Uuid7
 from keyring.adapters import codec as keyring
 from keyring.domain.subject import SUBJECT
-from messaging.envelope import Envelope
+from messaging.envelope import Envelope, Undecodable
+from messaging.parking import Projection
 from runtime.migrate import migrate
 from technician.adapters import codec as technician
 from technician.adapters.projections import Roster, workloads
@@ -38,6 +40,7 @@ from workshop.domain.job.decider import JOB
 from workshop.domain.site import SITE
 from workshop.domain.tenant import TENANT
 
+StreamName: TypeAlias = tuple[str, str, UUID]  # log, tenant, stream
 Aggregate: TypeAlias = tuple[OneofCodec[Any], Decider[Any, Any, Any, Any]]
 
 AGGREGATES: Sequence[Aggregate] = (
@@ -78,19 +81,31 @@ def projections() -> Mapping[str, Sequence[Subscription]]:
     }
 
 
-def claims_of(events: Iterable[StoredEvent]) -> Iterator[Held]:
-    """`events` in the order of their versions."""
-    known = {codec.log: (codec, decider) for codec, decider in AGGREGATES}
-    streams: defaultdict[tuple[str, str, UUID], list[Any]] = defaultdict(list)
+def streams_of(events: Iterable[StoredEvent]) -> dict[StreamName, Stream[Any]]:
+    """`events` in the order of their versions; what this release cannot read is named in them."""
+    codecs = {codec.log: codec for codec, _ in AGGREGATES}
+    stored: defaultdict[StreamName, list[Recorded[Any] | Unread]] = defaultdict(list)
     for event in events:
-        codec, _ = known[event.log]
-        decoded = codec.decode(event.type, event.data, event.ver)
-        streams[event.log, event.tenant, event.stream].append(decoded)
-    for (log, tenant, stream), happened in streams.items():
-        _, decider = known[log]
-        state = reduce(decider.evolve, happened, decider.initial)
-        for claim in decider.claims(state):
-            yield Held(tenant, stream, claim)
+        times = event.occurred_at, event.recorded_at
+        row = event.ver, event.type, *times, event.event_id, event.data, event.meta
+        stored[event.log, event.tenant, event.stream].append(decoded(codecs[event.log], *row))
+    return {name: Stream.of(name[2], each) for name, each in stored.items()}
+
+
+def claims_of(streams: Mapping[StreamName, Stream[Any]]) -> Iterator[Held]:
+    deciders = {codec.log: decider for codec, decider in AGGREGATES}
+    for (log, tenant, name), stream in streams.items():
+        decider = deciders[log]
+        for claim in decider.claims(fold(decider.evolve, decider.initial, stream.events)):
+            yield Held(tenant, name, claim)
+
+
+def unread_of(streams: Mapping[StreamName, Stream[Any]]) -> list[str]:
+    return [
+        f"event {each.version} of {name} of {tenant} in {log}, a {each.type} {each.damage}".rstrip()
+        for (log, tenant, name), stream in streams.items()
+        for each in stream.unread
+    ]
 
 
 async def rows_of(
@@ -104,8 +119,16 @@ async def rows_of(
             for subscription in projections()[service]:
                 projection = subscription.projection
                 ours = (each for each in log if each.topic in subscription.topics)
-                await learn(pool, projection, [(each, projection.decode(each)) for each in ours])
+                await learn(pool, projection, list(_known(projection, ours)))
         return rows_in(empty.superuser_dsn, service)
+
+
+def _known(projection: Projection, log: Iterable[Envelope]) -> Iterator[tuple[Envelope, object]]:
+    """A consumer passes over what it does not know, and parks what nobody can read."""
+    for each in log:
+        with suppress(Undecodable):
+            if (content := projection.decode(each)) is not None:
+                yield each, content
 
 
 def rows_in(dsn: str, service: str) -> dict[str, list[Any]]:

@@ -18,7 +18,15 @@ from messaging.envelope import Envelope, Undecodable, envelope_from, envelope_of
 from messaging.kafka import KafkaSettings, last_records
 from testkit.proof.audited import audited, broken_seals
 from testkit.proof.evidence import Consumed, Evidence, Head, Held, Place, StoredEvent, UsedKey
-from testkit.proof.folds import NO_ROWS, claims_of, projections, rows_in, rows_of
+from testkit.proof.folds import (
+    NO_ROWS,
+    claims_of,
+    projections,
+    rows_in,
+    rows_of,
+    streams_of,
+    unread_of,
+)
 from testkit.proof.history import Command
 
 EVERY_RECORD = 1 << 40
@@ -60,7 +68,7 @@ async def gather(environments: Environments, commands: Sequence[Command] | None 
     found = [_of_store(dsn) for dsn in dsns.values()]
     events = [event for store in found for event in store.events]
     topics, strangers = await _topics(environments.kafka)
-    log = list(_envelopes(events))
+    log, streams = list(_envelopes(events)), streams_of(events)
     owed = [await rows_of(environments, service, log) for service in dsns]
     rows = [rows_in(dsn, service) for service, dsn in dsns.items()]
     consumed = [each for store in found for each in store.consumers]
@@ -72,7 +80,8 @@ async def gather(environments: Environments, commands: Sequence[Command] | None 
         relayed={place: pos for store in found for place, pos in store.relayed.items()},
         keys=[key for store in found for key in store.keys],
         claims=frozenset(claim for store in found for claim in store.claims),
-        owed_claims=frozenset(claims_of(events)),
+        owed_claims=frozenset(claims_of(streams)),
+        unread=unread_of(streams),
         topics=topics,
         strangers=strangers,
         consumers=consumed,

@@ -193,7 +193,8 @@ def audit_is_the_store(evidence: Evidence) -> Iterator[str]:
 
 
 def nothing_is_left_over(evidence: Evidence) -> Iterator[str]:
-    """After the fault: no lag, nothing parked, nobody halted."""
+    """After the fault: no lag, nothing parked, nobody halted, and all of it can be read."""
+    yield from (f"this release cannot read {each}" for each in evidence.unread)
     for place, head in evidence.heads.items():
         if evidence.relayed.get(place, 0) != head.pos:
             yield f"{place} is relayed up to {evidence.relayed.get(place, 0)} of {head.pos}"
