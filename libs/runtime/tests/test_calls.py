@@ -6,6 +6,7 @@ from typing import Any, TypeAlias
 import grpc
 import psycopg
 import pytest
+from structlog.testing import capture_logs
 
 from kernel import errors as kinds
 from kernel.errors import DomainError, Violation
@@ -140,6 +141,30 @@ async def test_a_database_that_is_away_is_a_trouble_that_passes(
     problem = problem_of(raised.value)
     assert (problem.kind, problem.reason) == (kinds.Unavailable, "DATABASE_UNAVAILABLE")
     assert "10.0.0.1" not in problem.message
+
+
+@pytest.mark.parametrize(
+    ("refusal", "level"),
+    [
+        (kinds.Damaged("event 4 cannot be read"), "error"),
+        (kinds.Outdated("a newer release wrote to it"), "warning"),
+        (kinds.RuleViolated("not now"), "info"),
+    ],
+)
+async def test_what_only_an_operator_can_mend_stands_out_in_the_log(
+    stub: Stub,
+    scales: Scales,
+    request_: Message,
+    issuer: Issuer,
+    refusal: kinds.DomainError,
+    level: str,
+) -> None:
+    scales.error = refusal
+
+    with capture_logs() as said, pytest.raises(grpc.aio.AioRpcError):
+        await stub.Weigh(request_, metadata=bearer(issuer.token()))
+
+    assert [line["log_level"] for line in said if line["event"] == "call_refused"] == [level]
 
 
 async def test_a_stream_that_breaks_says_why(

@@ -25,6 +25,7 @@ from google.protobuf.message import Message
 from bayline.api.v1 import annotations_pb2
 from kernel.errors import (
     Conflict,
+    Damaged,
     DomainError,
     Forbidden,
     QuotaExhausted,
@@ -244,6 +245,7 @@ class Calls(grpc.aio.ServerInterceptor):
         code = errors.CODES[kind]
         call.code = code.name
         say = log.warning if kind in (Conflict, QuotaExhausted, Unavailable) else log.info
+        say = log.error if kind is Damaged else say
         say("call_refused", reason=answer.reason, kind=kind.__name__, **_causes(error, answer))
         status = errors.status_of(answer, self._service)
         details = (errors.DETAILS, status.SerializeToString())
