@@ -64,6 +64,22 @@ def test_the_status_of_a_stack_that_does_not_run_is_a_failure() -> None:
     assert set(states.values()) == {"down"}
 
 
+def test_a_stack_that_does_not_run_is_one_thing_that_is_wrong() -> None:
+    [wrong] = json.loads(_run("status", "--json").stdout)["wrong"]
+
+    assert (wrong["name"], wrong["what"]) == ("stack", "nothing runs")
+
+
+def test_a_unit_for_systemd_supervises_this_very_stack(home: Path) -> None:
+    printed = _run("supervise", "--systemd").stdout
+
+    assert (
+        f"BAYLINE_HOME={home} BAYLINE_PORT_OFFSET={Stack.here().parts.environments.offset}"
+        in printed
+    )
+    assert "bayline supervise\n" in printed
+
+
 def test_stopping_what_does_not_run_says_so() -> None:
     done = _run("down")
 

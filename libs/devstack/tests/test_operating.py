@@ -73,6 +73,20 @@ async def test_parked_events_and_a_rebuild_that_is_needed_are_wrong(stack: Stack
     assert said.index("Wrong: ") < said.index("process")
 
 
+async def test_a_server_that_cannot_be_asked_hides_nothing_else(stack: Stack) -> None:
+    await asyncio.to_thread(stack.start, "postgres", _ignore)
+    with _workshop(stack) as store:
+        store.execute("ALTER TABLE es.relay_cursor RENAME TO gone")
+
+    said = (await bayline(stack, "status", "--json")).json
+    with _workshop(stack) as store:
+        store.execute("ALTER TABLE es.gone RENAME TO relay_cursor")
+
+    [wrong] = (each for each in said["wrong"] if each["name"] == "postgres")
+    assert "says not how far consumers are" in wrong["what"]
+    assert len(said["processes"]) == 9
+
+
 def test_a_stopped_server_is_continued_and_said_to_be(stack: Stack) -> None:
     stack.start("postgres", _ignore)
     before, said = stack.running()["postgres"], list[str]()

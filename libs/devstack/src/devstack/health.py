@@ -3,12 +3,15 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import psycopg
+
 from devstack import consumers, disk
 from devstack.consumers import Progress
 from devstack.failure import StackFailure
 from devstack.stack import Stack, State
 
 ALIVE = ("ready", "not ready")
+LOOK = "`bayline logs postgres`"
 DEAD = {"down": "does not run", "ended": "has ended", "stopped": "was stopped by a signal"}
 
 
@@ -44,6 +47,8 @@ def _progress(stack: Stack, states: Mapping[str, State]) -> tuple[list[Progress]
             lines = consumers.progress(found)
     except StackFailure as failure:
         return [], [Wrong("postgres", failure.message, failure.hint)]
+    except psycopg.Error as error:
+        return [], [Wrong("postgres", f"says not how far consumers are: {error}", LOOK)]
     return [of_process(line, states[line.service]) for line in lines], []
 
 
