@@ -35,6 +35,7 @@ from messaging.kafka import connection
 from testkit.collector import Collector, Seen, collecting
 from testkit.servers import own_stack
 
+KEYS = "bayline.keyring.v1.KeyService/"
 COMMANDS = 1_000
 JOBS = "bayline.workshop.v1.JobEvent"
 AUDIT = "audit.log"
@@ -120,7 +121,8 @@ def _station(span: Seen) -> str:
         case _ if "db.system.name" in attributes:
             return span.name
         case _:
-            return {"CLIENT": "called", "SERVER": "served"}[span.kind]
+            served = "keyed" if str(attributes["rpc.method"]).startswith(KEYS) else "served"
+            return {"CLIENT": "called", "SERVER": served}[span.kind]
 
 
 def _stations(events: list[Envelope]) -> set[str]:
@@ -236,6 +238,8 @@ def test_every_step_hangs_on_the_one_before_it(run: Run) -> None:
         assert (asked.parent_id, called.parent_id) == ("", asked.span_id)
         assert served.parent_id == called.span_id
         assert served.span_id in {span.parent_id for span in found[trace, "es.append"]}
+        assert {span.parent_id for span in found[trace, "keyed"]} <= {served.span_id}
+    assert any(found[run.trace(key), "keyed"] for key in run.accepted)
 
 
 def test_the_registry_lists_the_metrics_that_the_processes_report(run: Run) -> None:

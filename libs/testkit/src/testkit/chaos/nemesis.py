@@ -61,6 +61,8 @@ class Nemesis:
                 lanes.create_task(self._kill_again_and_again(name))
         for name in SERVICES:
             await self._restart_unarmed(name)
+        for name in SERVICES:  # some wait for others
+            await self.machines.ready(name)
 
     async def _kill_again_and_again(self, name: str) -> None:
         while not self.over:
@@ -87,7 +89,7 @@ class Nemesis:
 
     async def _restart_unarmed(self, name: str) -> None:
         await self._end(name)
-        await self._start(name)
+        await asyncio.to_thread(self.machines.start, name)
 
     async def _end(self, name: str) -> None:
         running = self.machines.running(name)
