@@ -70,6 +70,25 @@ def test_a_service_finds_all_its_settings(
     assert settings.admin.port == service.admin_port
 
 
+def test_nobody_is_given_the_key_of_keys_or_a_database_of_others_but_its_owner(
+    tmp_path: Path,
+) -> None:
+    environments = Environments(Secrets(tmp_path / "secrets.json"))
+    kek = environments.secrets.key("kek")
+    given = {each.name: environments.of(each).values() for each in topology.SERVICES}
+
+    holders = [name for name, values in given.items() if kek in values]
+    entered = {
+        (name, value.rpartition("/")[2])
+        for name, values in given.items()
+        for value in values
+        if value.startswith("postgresql://")
+    }
+
+    assert holders == ["keyring"]
+    assert entered == {(each.name, each.name) for each in topology.STORING}
+
+
 def test_what_the_caller_sets_for_a_service_wins(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
