@@ -77,7 +77,7 @@ async def test_parked_events_are_given_up(
 
         await _followed("parked-events", whole_stack, {**words, **reason}, tmp_path)
 
-    assert not await _some_are_parked(whole_stack)
+    await eventually(lambda: _none_is_parked(whole_stack), within=30)
 
 
 @pytest.mark.parametrize("name", ["broker-outage", "full-disk"])
@@ -146,6 +146,10 @@ def _alter(stack: Stack, statement: LiteralString) -> None:
     with _vehicle(stack) as connection:
         ((schema,),) = connection.execute(LIVE, [CONSUMER])
         connection.execute(SQL(statement).format(Identifier(schema)))
+
+
+async def _none_is_parked(stack: Stack) -> bool:
+    return not await _some_are_parked(stack)
 
 
 async def _some_are_parked(stack: Stack) -> bool:
