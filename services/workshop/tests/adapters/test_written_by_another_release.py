@@ -70,7 +70,7 @@ def settings_of(shop: "Shop") -> Thing:
         make,
         get="GetSettings",
         change="SetApprovalThreshold",
-        fields={"approval_threshold_minor": 5000},
+        fields={"approval_threshold_minor": 5000, "currency": "EUR"},
         by="admin",
         stream=SETTINGS_STREAM,
     )

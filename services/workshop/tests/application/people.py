@@ -126,7 +126,7 @@ class Workshop:
         jobs = InMemoryEventStore(log="jobs", codec=JOB_EVENTS, clock=self.clock)
         sites = InMemoryEventStore(log="sites", codec=SITE_EVENTS, clock=self.clock)
         tenants = InMemoryEventStore(log="tenants", codec=TENANT_EVENTS, clock=self.clock)
-        self.store = jobs
+        self.store, self.site_store = jobs, sites
         self.facts, self.arrivals = ToldFacts(), ToldArrivals()
         reader = JobFactsReader(jobs, sites, tenants, self.facts, self.arrivals, patience=0.05)
         self.jobs = JobCommands(jobs, reader)

@@ -1,9 +1,12 @@
 """Jobs as they are, as they were, and in words."""
 
+from dataclasses import replace
 from datetime import timedelta
+from uuid import UUID
 
 import pytest
 
+from eventstore.store import EventUnreadable, WrittenByANewerRelease
 from kernel.units import Distance
 from services.workshop.tests.application.people import (
     CHECKED_IN,
@@ -18,9 +21,11 @@ from services.workshop.tests.application.people import (
     Person,
     Workshop,
 )
+from workshop.application.reading import DAMAGED, NEWER
 from workshop.domain.errors import JobNotFound
 from workshop.domain.job import commands
 from workshop.domain.job.values import JobState
+from workshop.domain.values import JobId
 
 DEFERRED = commands.DeferLines(1, (1,))
 LEFT = commands.ReleaseVehicle(Distance(120_000_000))
@@ -103,3 +108,58 @@ async def test_a_line_that_came_back_twice_keeps_the_words_of_the_first_job(
     (line,) = spoken.lines
     assert line.description is not None
     assert (line.from_job, line.description.text) == (second, "Replace pads")
+
+
+@pytest.mark.parametrize("from_line", [1, 9])
+async def test_a_line_whose_words_cannot_be_read_comes_without_them(
+    workshop: Workshop, from_line: int
+) -> None:
+    first, unreadable = workshop.new_job(), workshop.new_job()
+    shown = await workshop.after(first, workshop.request(), *UNTIL_READY)
+    another_release_writes(workshop, unreadable)
+    source = unreadable if from_line == 1 else first
+    line = replace(shown.lines[0], description=None, from_job=source, from_line=from_line)
+
+    spoken = await workshop.reader.in_words(TENANT, first, replace(shown, lines=(line,)))
+
+    assert spoken.lines == (line,)
+
+
+async def test_a_job_is_shown_and_told_without_what_a_newer_release_wrote(
+    workshop: Workshop,
+) -> None:
+    job = workshop.new_job()
+    requested = await workshop.after(job, workshop.request())
+    another_release_writes(workshop, job)
+
+    known = await workshop.reader.job(TENANT, job, Person())
+    told = await workshop.reader.history(TENANT, job, Person())
+
+    assert (known.value, known.version, known.unread) == (requested, 2, 1)
+    assert [(each.recorded.version, each.text) for each in told][1:] == [(2, NEWER)]
+
+
+async def test_a_job_of_which_nothing_can_be_read_is_there_all_the_same(
+    workshop: Workshop,
+) -> None:
+    job = workshop.new_job()
+    another_release_writes(workshop, job)
+
+    with pytest.raises(WrittenByANewerRelease):
+        await workshop.reader.job(TENANT, job, Person())
+
+
+async def test_a_damaged_job_is_told_and_not_shown(workshop: Workshop) -> None:
+    job = workshop.new_job()
+    await workshop.after(job, workshop.request())
+    another_release_writes(workshop, job, damage="cut off")
+
+    told = await workshop.reader.history(TENANT, job, Person())
+
+    assert told[-1].text == DAMAGED
+    with pytest.raises(EventUnreadable):
+        await workshop.reader.job(TENANT, job, Person())
+
+
+def another_release_writes(workshop: Workshop, job: JobId, damage: str = "") -> None:
+    workshop.store.append_unread(TENANT, UUID(job), "jobs.SomethingNew", NOON, damage=damage)

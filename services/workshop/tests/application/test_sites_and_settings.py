@@ -1,9 +1,12 @@
 """Sites and settings: who may set them, and that they are in force at once."""
 
+from uuid import UUID
+
 import pytest
 
 from services.workshop.tests.application.people import (
     BERLIN,
+    NOON,
     STRANGER,
     TENANT,
     NotAllowed,
@@ -49,6 +52,15 @@ async def test_nobody_opens_changes_or_sees_a_site_without_leave(workshop: Works
         await workshop.sites.run(RenameSite("x"), BERLIN, STRANGER, workshop.metadata())
     with pytest.raises(NotAllowed):
         await workshop.site_reader.site(TENANT, BERLIN, STRANGER)
+
+
+async def test_a_page_of_sites_names_those_that_cannot_be_read(workshop: Workshop) -> None:
+    workshop.site_store.append_unread(TENANT, UUID(HAMBURG), "sites.SomethingNew", NOON)
+
+    shown, unread = await workshop.site_reader.sites_of(TENANT, [HAMBURG, BERLIN], Person())
+
+    assert [site for site, _ in shown] == [BERLIN]
+    assert unread == [HAMBURG]
 
 
 async def test_settings_are_in_force_at_once(workshop: Workshop) -> None:
