@@ -1,12 +1,14 @@
 """What a stack keeps on disk, and who may read it."""
 
 import os
+import pwd
 import stat
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 from devstack.demo import Demo
+from devstack.postgres import account_id
 from devstack.stack import Stack
 from testkit.commands import bayline
 
@@ -25,7 +27,11 @@ async def test_nobody_but_its_owner_reads_a_file_of_the_stack(
 
     assert {"audit", "log", "kafka", "postgres"} <= {path.name for path in modes}
     assert {path for path, mode in modes.items() if mode & 0o077} == set()
-    assert stat.S_IMODE(home.stat().st_mode) in {0o700, 0o710}  # PostgreSQL's user passes through
+    if account := account_id():  # PostgreSQL's own user passes through, and nobody else
+        assert stat.S_IMODE(home.stat().st_mode) == 0o710
+        assert home.stat().st_gid == pwd.getpwuid(account).pw_gid
+    else:
+        assert stat.S_IMODE(home.stat().st_mode) == 0o700
 
 
 def _below(folder: Path) -> Iterator[tuple[Path, int]]:

@@ -319,8 +319,6 @@ def _unlike_ours(good: Envelope) -> Mapping[str, tuple[bytes | None, list[tuple[
         "a version beyond numbers": (good.data, but("ce_streamver", b"9" * 40)),
         "a position beyond numbers": (good.data, but("ce_pos", b"9" * 40)),
         "a time in no zone": (good.data, but("ce_recordedat", b"2026-11-23T08:00:00")),
-        "no metadata": (good.data, but("bayline-meta", b"\xff")),
-        "no event": (b"\xff", ours),
         "no text": (good.data, but("ce_tenant", b"\xff")),
     }
 

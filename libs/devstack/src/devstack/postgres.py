@@ -17,7 +17,7 @@ import psycopg
 from devstack import private_files
 from devstack.failure import StackFailure
 from devstack.ports import HOST
-from devstack.processes import Program, is_alive, run, works_in
+from devstack.processes import Program, group_of, is_alive, run, works_in
 
 STRAGGLERS_SECONDS = 10.0
 ACCOUNT = "bayline-postgres"
@@ -89,8 +89,8 @@ class Cluster:
         try:
             secret.write_text(self.server.password)
             if account := account_id():
-                os.chown(self.data, account, account)
-                os.chown(secret, account, account)
+                os.chown(self.data, account, group_of(account))
+                os.chown(secret, account, group_of(account))
             self._initdb(secret)
         finally:
             secret.unlink()
@@ -180,7 +180,7 @@ def keep_private(home: Path) -> None:
     """Nobody else enters it; PostgreSQL's own user, if it has one, passes through to its data."""
     private_files.make_folder(home)
     if account := account_id():
-        os.chown(home, -1, account)
+        os.chown(home, -1, group_of(account))
         home.chmod(0o710)
     else:
         home.chmod(private_files.FOLDER)
@@ -239,9 +239,11 @@ def _make_shared() -> None:
 
 def reachable(path: Path) -> bool:
     """Whether PostgreSQL's own user may pass through every folder down to `path`."""
+    account = account_id()
+    group = None if account is None else group_of(account)
     existing = (folder.stat() for folder in (path, *path.parents) if folder.exists())
     return all(
-        one.st_mode & stat.S_IXOTH or (one.st_mode & stat.S_IXGRP and one.st_gid == account_id())
+        one.st_mode & stat.S_IXOTH or (one.st_mode & stat.S_IXGRP and one.st_gid == group)
         for one in existing
     )
 

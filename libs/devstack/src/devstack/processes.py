@@ -1,5 +1,6 @@
 """Processes that outlive the command that started them: spawn, recognise again, stop."""
 
+import pwd
 import subprocess
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -190,7 +191,14 @@ def _talking(
 
 def as_account(account: int | None) -> dict[str, Any]:
     """Arguments of `subprocess` that drop root's rights; none when there is no account to take."""
-    return {} if account is None else {"user": account, "group": account, "extra_groups": []}
+    if account is None:
+        return {}
+    return {"user": account, "group": group_of(account), "extra_groups": []}
+
+
+def group_of(account: int) -> int:
+    """Its own, whose number may be another: the same number may be a group with rights."""
+    return pwd.getpwuid(account).pw_gid
 
 
 def wait_until_ready(

@@ -139,10 +139,11 @@ def _nothing_changed(stack: Stack, say: Say) -> Iterator[None]:
         stack.down(say)
         if not isinstance(failure, StackFailure | psycopg.Error | OSError):
             raise
-        hint = getattr(failure, "hint", "") or "restore again once that is put right"
+        what = failure if isinstance(failure, StackFailure) else StackFailure(str(failure))
         raise StackFailure(
-            f"{failure}\nNothing was restored, and the data of this stack are as they were.{left}",
-            hint=hint,
+            f"{what.message}\nNothing was restored, and the data of this stack are as they were.{left}",
+            hint=what.hint or "restore again once that is put right",
+            log=what.log,
         ) from failure
 
 
