@@ -19,6 +19,7 @@ from services.workshop.tests.application.people import (
 )
 from workshop.application.facts import (
     NEW_TECHNICIAN,
+    UNKNOWN_TECHNICIAN,
     CertificationGranted,
     CertificationRevoked,
     KnownVehicle,
@@ -69,6 +70,13 @@ def test_a_revocation_ends_what_would_have_lasted_longer() -> None:
             Certification("TYRES", LONG_AGO),
         ),
     )
+
+
+def test_of_whom_nobody_heard_that_they_were_registered_nothing_is_known() -> None:
+    granted = CertificationGranted("BRAKES", LONG_AGO, None)
+
+    assert learn_of_technician(UNKNOWN_TECHNICIAN, granted) == UNKNOWN_TECHNICIAN
+    assert learn_of_technician(UNKNOWN_TECHNICIAN, TechnicianRegistered()) == NEW_TECHNICIAN
 
 
 async def test_a_row_is_a_view_of_the_job(workshop: Workshop) -> None:

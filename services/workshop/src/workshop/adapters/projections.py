@@ -13,7 +13,7 @@ from messaging.envelope import Envelope
 from workshop.adapters import codec
 from workshop.adapters.facts import technician_of
 from workshop.application.facts import (
-    NEW_TECHNICIAN,
+    UNKNOWN_TECHNICIAN,
     FleetEvent,
     KnownVehicle,
     RosterEvent,
@@ -152,5 +152,5 @@ def fleet() -> FoldedRows[FleetEvent, KnownVehicle]:
 
 def roster() -> FoldedRows[RosterEvent, TechnicianFacts]:
     return FoldedRows(
-        "workshop.roster", codec.ROSTER_EVENTS, learn_of_technician, NEW_TECHNICIAN, TECHNICIANS
+        "workshop.roster", codec.ROSTER_EVENTS, learn_of_technician, UNKNOWN_TECHNICIAN, TECHNICIANS
     )

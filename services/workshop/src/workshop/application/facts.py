@@ -59,6 +59,7 @@ class KnownVehicle:
     sold: bool = False
 
 
+UNKNOWN_TECHNICIAN = TechnicianFacts(known=False)
 NEW_TECHNICIAN = TechnicianFacts(known=True)
 
 
@@ -75,6 +76,9 @@ def learn_of_vehicle(vehicle: KnownVehicle, event: FleetEvent) -> KnownVehicle:
 
 
 def learn_of_technician(technician: TechnicianFacts, event: RosterEvent) -> TechnicianFacts:
+    """Whoever was never heard to be registered stays unknown: a newer release may have said it."""
+    if not (technician.known or isinstance(event, TechnicianRegistered)):
+        return technician
     held = technician.certifications
     match event:
         case TechnicianRegistered():

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias, TypeVar
 from eventstore.decider import Facts
 from eventstore.store import EventStore
 from workshop.application import ports
+from workshop.application.facts import UNKNOWN_TECHNICIAN
 from workshop.application.ports import Arrivals, Known
 from workshop.application.streams import read_job, read_settings, read_site
 from workshop.domain.bounds import MOST_RETURNED_LINES
@@ -38,7 +39,6 @@ from workshop.domain.values import NO_LIMIT, ApprovalLimit, JobId, SiteId, Techn
 T = TypeVar("T")
 
 PATIENCE_SECONDS, PAUSE_SECONDS = 1.0, 0.02
-UNKNOWN_TECHNICIAN = TechnicianFacts(known=False)
 
 Read: TypeAlias = "Callable[[JobFactsReader, Any, Asked, Any], Awaitable[Facts[JobFacts]]]"
 
