@@ -27,7 +27,7 @@ def test_every_command_that_is_named_exists() -> None:
 def test_what_is_no_command_or_option_is_found() -> None:
     assert _exists(["audit", "verify", "--dsn", "...", "--anchor", "<that", "file>"])
     assert _exists(["audit", "key|verify"])
-    assert not _exists(["audit", "prove"])
+    assert not _exists(["audit", "forge"])
     assert not _exists(["status", "--lines"])
     assert not _exists(["backup", "--erased", "FILE"])
 

@@ -32,7 +32,7 @@ S = TypeVar("S")
 E = TypeVar("E")
 F = TypeVar("F")
 
-ATTEMPTS = 12
+ATTEMPTS = 24
 PATIENCE = 5.0  # seconds
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.004, 0.25
 

@@ -133,7 +133,7 @@ async def test_a_job_is_shown_and_told_without_what_a_newer_release_wrote(
     another_release_writes(workshop, job)
 
     known = await workshop.reader.job(TENANT, job, Person())
-    told = await workshop.reader.history(TENANT, job, Person())
+    told, _ = await workshop.reader.history(TENANT, job, Person())
 
     assert (known.value, known.version, known.unread) == (requested, 2, 1)
     assert [(each.recorded.version, each.text) for each in told][1:] == [(2, NEWER)]
@@ -154,7 +154,7 @@ async def test_a_damaged_job_is_told_and_not_shown(workshop: Workshop) -> None:
     await workshop.after(job, workshop.request())
     another_release_writes(workshop, job, damage="cut off")
 
-    told = await workshop.reader.history(TENANT, job, Person())
+    told, _ = await workshop.reader.history(TENANT, job, Person())
 
     assert told[-1].text == DAMAGED
     with pytest.raises(EventUnreadable):
