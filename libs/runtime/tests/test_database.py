@@ -1,6 +1,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 
 import psycopg
 import pytest
@@ -177,3 +177,18 @@ async def test_a_database_that_was_away_for_long_is_found_back_soon() -> None:
             postgres.start()
 
             await eventually(answers, within=4)
+
+
+async def test_after_a_restart_of_the_database_nobody_gets_a_dead_connection() -> None:
+    with own_postgres() as postgres:
+        dsn = SecretStr(postgres.server.dsn("postgres"))
+        async with runtime_database.pool(dsn, size=4) as connections:
+            async with AsyncExitStack() as held:
+                for _ in range(4):
+                    await held.enter_async_context(connections.connection())
+            postgres.stop_at_once()
+            postgres.start()
+
+            for _ in range(4):
+                async with connections.connection() as connection:
+                    await connection.execute("SELECT 1")

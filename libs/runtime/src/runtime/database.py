@@ -1,11 +1,12 @@
 """PostgreSQL: pools with time limits, and the one way to rows under row level security."""
 
 import asyncio
+import select
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, LiteralString, TypeAlias
 
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, OperationalError
 from psycopg.errors import FeatureNotSupported
 from psycopg.rows import TupleRow
 from psycopg_pool import AsyncConnectionPool
@@ -31,12 +32,21 @@ async def pool(dsn: SecretStr, *, size: int = SIZE, limits: str = LIMITS) -> Asy
     the next request begins with a short wait: else a database that was away for minutes would be
     found back minutes after it is there.
     """
+
+    async def refuse_closed(connection: Connection) -> None:
+        """Costs no round trip. Where one was closed by a restart, the others were, too."""
+        if _was_closed(connection):
+            await connection.close()
+            await connections.check()
+            raise OperationalError("the server has closed the connection")
+
     connections: Pool = AsyncConnectionPool(
         dsn.get_secret_value(),
         min_size=min(2, size),
         max_size=size,
         timeout=5,
         reconnect_timeout=RECONNECT_SECONDS,
+        check=refuse_closed,
         open=False,
         kwargs={"autocommit": True, "options": limits},
     )
@@ -45,6 +55,13 @@ async def pool(dsn: SecretStr, *, size: int = SIZE, limits: str = LIMITS) -> Asy
         yield connections
     finally:
         await connections.close(timeout=2)
+
+
+def _was_closed(connection: Connection) -> bool:
+    """Of an idle connection there is nothing to read, unless the server has ended it."""
+    reading = select.poll()
+    reading.register(connection.fileno(), select.POLLIN)
+    return bool(reading.poll(0))
 
 
 @asynccontextmanager
