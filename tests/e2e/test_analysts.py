@@ -26,7 +26,7 @@ from messaging.kafka import connection
 TUTORIAL = Path(__file__).parents[2] / "docs" / "analysts.md"
 JOBS = "bayline.workshop.v1.JobEvent"
 OWN = "acme.sandbox"
-BESIDE = {"stream", "version", "changedAt"}
+BESIDE = {"stream", "version", "changedAt", "problem"}
 
 
 async def test_every_block_of_the_tutorial_runs(

@@ -47,7 +47,9 @@ def words(demo: Demo, whole_stack: Stack, tmp_path: Path) -> dict[str, str]:
     }
 
 
-@pytest.mark.parametrize("name", ["lost-backup-key", "audit", "rebuild", "halted-consumer"])
+@pytest.mark.parametrize(
+    "name", ["operating", "lost-backup-key", "audit", "rebuild", "halted-consumer"]
+)
 async def test_a_runbook_is_followed_where_nothing_is_wrong(
     whole_stack: Stack, words: Words, tmp_path: Path, name: str
 ) -> None:

@@ -15,7 +15,6 @@ def write(file: Path, text: str) -> None:
     """Whole or not at all, whoever reads it meanwhile."""
     make_folder(file.parent)
     draft = file.with_suffix(".draft")
-    draft.unlink(missing_ok=True)
     draft.touch(mode=FILE)
     draft.write_text(text)
     draft.replace(file)

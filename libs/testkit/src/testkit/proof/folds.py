@@ -60,6 +60,7 @@ NO_ROWS = frozenset(
     }
 )
 """They send commands, forget keys, or keep records that are checked for themselves."""
+GIVEN_UP = "SELECT log, shard, pos FROM consumer.discarded WHERE name = %s"
 TABLES = """
 SELECT relname FROM pg_class
 WHERE relnamespace = to_regnamespace('read') AND relkind IN ('r', 'v') ORDER BY 1"""
@@ -111,16 +112,30 @@ def unread_of(streams: Mapping[StreamName, Stream[Any]]) -> list[str]:
 async def rows_of(
     environments: Environments, service: str, log: Sequence[Envelope]
 ) -> dict[str, list[Any]]:
-    """The service's read models of the whole log, each made by one batch in an empty database."""
+    """The service's read models of the log, each made by one batch in an empty database.
+
+    Of the whole log, but for what a person gave up.
+    """
     if not projections()[service]:
         return {}
     with _empty(environments, service) as empty:
         async with a_pool(empty.superuser_dsn) as pool:
             for subscription in projections()[service]:
                 projection = subscription.projection
-                ours = (each for each in log if each.topic in subscription.topics)
+                given_up = _given_up(environments.postgres.dsn(service), projection.name)
+                ours = (
+                    each
+                    for each in log
+                    if each.topic in subscription.topics
+                    and (each.topic, each.shard, each.pos) not in given_up
+                )
                 await learn(pool, projection, list(_known(projection, ours)))
         return rows_in(empty.superuser_dsn, service)
+
+
+def _given_up(dsn: str, consumer: str) -> set[tuple[str, int, int]]:
+    with psycopg.connect(dsn) as connection:
+        return set(connection.execute(GIVEN_UP, [consumer]).fetchall())
 
 
 def _known(projection: Projection, log: Iterable[Envelope]) -> Iterator[tuple[Envelope, object]]:
