@@ -65,6 +65,9 @@ class View:
     count: int = 0
 
 
+BERT, CARL = (Personal(f"borrowers/{name.lower()}", name) for name in ("Bert", "Carl"))
+
+
 async def sealed_event(
     sealing: Sealing, event: LoanEvent, *, stream: UUID = STREAM, version: int = 1
 ) -> LoanEvent:
@@ -185,6 +188,30 @@ async def test_a_key_is_held_for_a_minute_and_no_longer() -> None:
 
     assert await sealing.reveal(NORTH, STREAM, words) == Personal(ANNA.subject, ERASED)
     assert len(keys.unwrapped) == 1
+
+
+async def test_a_key_whose_minute_is_over_is_not_in_memory_any_more() -> None:
+    clock, keys = FixedClock(MONDAY), InMemoryKeyring()
+    sealing = Sealing(keys, clock)
+    await sealed_event(sealing, CarLent(VAN, ANNA, MONDAY))
+    clock.advance(timedelta(seconds=59))
+    await sealed_event(sealing, CarLent(VAN, BERT, MONDAY))
+    held_within = [subject for _, subject in sealing._cached]
+    clock.advance(timedelta(seconds=1))
+    await sealed_event(sealing, CarLent(VAN, CARL, MONDAY))
+
+    assert held_within == [ANNA.subject, BERT.subject]
+    assert [subject for _, subject in sealing._cached] == [BERT.subject, CARL.subject]
+
+
+async def test_the_key_that_was_kept_first_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("eventstore.sealing.CACHED_KEYS", 2)
+    sealing = Sealing(InMemoryKeyring())
+
+    for borrower in (ANNA, BERT, CARL):
+        await sealed_event(sealing, CarLent(VAN, borrower, MONDAY))
+
+    assert [subject for _, subject in sealing._cached] == [BERT.subject, CARL.subject]
 
 
 async def test_two_texts_of_one_subject_are_sealed_with_one_key_and_two_nonces() -> None:

@@ -1,6 +1,7 @@
 """Personal words sealed on their way into the log, and opened on their way to a reader."""
 
 import os
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from datetime import datetime, timedelta
@@ -48,7 +49,7 @@ class Sealing:
     def __init__(self, keys: SubjectKeys, clock: Clock | None = None) -> None:
         self._keys = keys
         self._clock = clock or SystemClock()
-        self._cached: dict[tuple[str, str], Cached] = {}
+        self._cached: OrderedDict[tuple[str, str], Cached] = OrderedDict()
 
     async def seal(
         self, records: Sequence[Message], tenant: str, stream: UUID, after_version: int
@@ -120,9 +121,15 @@ class Sealing:
         }
 
     def _keep(self, tenant: str, subject: str, key: Key) -> None:
-        if len(self._cached) >= CACHED_KEYS:
-            self._cached.clear()
-        self._cached[tenant, subject] = Cached(key, self._clock.now() + CACHED_FOR)
+        """Who was kept first goes first: when its minute is over, or room is wanted."""
+        now = self._clock.now()
+        self.drop(tenant, subject)
+        self._cached[tenant, subject] = Cached(key, now + CACHED_FOR)
+        while len(self._cached) > CACHED_KEYS or self._first().until <= now:
+            self._cached.popitem(last=False)
+
+    def _first(self) -> Cached:
+        return next(iter(self._cached.values()))
 
 
 def veiled(value: T) -> T:
