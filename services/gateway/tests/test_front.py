@@ -7,15 +7,18 @@ from uuid import UUID
 import grpc
 import orjson
 import pytest
+from fastapi import FastAPI
 from google.api import annotations_pb2
 
 from bayline.workshop.v1.job_pb2 import Job
 from eventstore.store import Stream, Unread
 from gateway.live.hub import LiveStreamBehind
 from gateway.main import OWN, PEERS
+from gateway.operations import mount_probes
 from gateway.problems import catalogue
 from kernel.errors import Conflict, DomainError, NotFound, RuleViolated, Unavailable
-from testkit.asgi import Call, FakeHandler
+from runtime.admin import Probes
+from testkit.asgi import Call, FakeHandler, request
 from testkit.tokens import Issuer
 
 JOB = "/v1/jobs/0190a5d2-7c1e-7b3a-9f00-000000000001"
@@ -302,9 +305,23 @@ async def test_health_answers_without_a_token(call: Call) -> None:
     assert (await call("GET", "/livez", token="")).json == {"alive": True}
     assert (await call("GET", "/readyz", token="")).json == {
         "ready": True,
-        "failing": {},
-        "degraded": {},
+        "failing": [],
+        "degraded": [],
     }
+
+
+async def test_anybody_learns_what_is_not_ready_and_only_operators_why() -> None:
+    async def away() -> str:
+        return "10.0.0.7:9092 does not answer"
+
+    probes, app = Probes("gateway", "test"), FastAPI()
+    probes.checks["live-tail"] = probes.standing["relay"] = away
+    mount_probes(app, probes)
+
+    answer = await request(app, "GET", "/readyz", {})
+
+    assert answer.status == 503
+    assert answer.json == {"ready": False, "failing": ["live-tail"], "degraded": ["relay"]}
 
 
 async def test_metrics_are_for_operators_and_not_on_the_public_port(call: Call) -> None:
