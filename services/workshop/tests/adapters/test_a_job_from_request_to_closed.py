@@ -33,3 +33,12 @@ async def test_a_job_goes_from_request_to_closed(shop: "Shop") -> None:
     assert (job.invoice.net.minor, job.invoice.tax.minor) == (14_250, 2_708)
     assert list(job.allowed_actions) == ["correctLabour", "reopen", "correctMeter"]
     assert (await shop.ask("GetJob", name=job.name)).message == job
+
+
+async def test_a_trailer_without_vin_and_plate_gets_a_job(shop: "Shop") -> None:
+    site = await shop.site()
+    trailer = await shop.vehicle(plate="", vin="")
+
+    job = await shop.requested(site.name, trailer)
+
+    assert job.vehicle == trailer

@@ -20,6 +20,7 @@ from services.workshop.tests.application.people import (
 from workshop.application.facts import (
     NEW_TECHNICIAN,
     UNKNOWN_TECHNICIAN,
+    UNKNOWN_VEHICLE,
     CertificationGranted,
     CertificationRevoked,
     KnownVehicle,
@@ -43,11 +44,19 @@ from workshop.domain.job.facts import Certification, TechnicianFacts
 
 
 def test_a_vehicle_is_known_by_its_last_plate_until_it_is_sold() -> None:
-    vehicle = learn_of_vehicle(KnownVehicle(), VehicleRegistered("VIN", "B-AY 1"))
+    vehicle = learn_of_vehicle(UNKNOWN_VEHICLE, VehicleRegistered("VIN", "B-AY 1"))
     vehicle = learn_of_vehicle(vehicle, PlateChanged("B-AY 2"))
 
     assert vehicle == KnownVehicle("VIN", "B-AY 2")
     assert learn_of_vehicle(vehicle, VehicleSold()) == KnownVehicle("VIN", "B-AY 2", sold=True)
+
+
+def test_a_trailer_without_vin_and_plate_is_known_once_it_is_registered() -> None:
+    assert learn_of_vehicle(UNKNOWN_VEHICLE, VehicleRegistered("", "")) != UNKNOWN_VEHICLE
+
+
+def test_of_what_nobody_heard_that_it_was_registered_nothing_is_known() -> None:
+    assert learn_of_vehicle(UNKNOWN_VEHICLE, PlateChanged("B-AY 2")) == UNKNOWN_VEHICLE
 
 
 def test_a_revocation_ends_what_would_have_lasted_longer() -> None:

@@ -14,6 +14,7 @@ from workshop.adapters import codec
 from workshop.adapters.facts import technician_of
 from workshop.application.facts import (
     UNKNOWN_TECHNICIAN,
+    UNKNOWN_VEHICLE,
     FleetEvent,
     KnownVehicle,
     RosterEvent,
@@ -116,6 +117,10 @@ PARTS: Mapping[str, Callable[[JobView], Sequence[Any]]] = {
 }
 
 
+def _vehicle_row(vehicle: KnownVehicle) -> Columns:
+    return {"vin": vehicle.vin, "plate": vehicle.plate, "sold": vehicle.sold}
+
+
 def _technician_row(technician: TechnicianFacts) -> Columns:
     held = [plain(certification) for certification in technician.certifications]
     return {"active": technician.active, "certifications": held}
@@ -128,7 +133,7 @@ SITES: Shape[str] = Shape(
 )
 VEHICLES: Shape[KnownVehicle] = Shape(
     "vehicle",
-    to_row=plain,
+    to_row=_vehicle_row,
     of_row=lambda row: KnownVehicle(row["vin"], row["plate"], row["sold"]),
 )
 TECHNICIANS: Shape[TechnicianFacts] = Shape(
@@ -146,7 +151,7 @@ def site_list() -> FoldedRows[SiteOpened | SiteRenamed, str]:
 
 def fleet() -> FoldedRows[FleetEvent, KnownVehicle]:
     return FoldedRows(
-        "workshop.fleet", codec.FLEET_EVENTS, learn_of_vehicle, KnownVehicle(), VEHICLES
+        "workshop.fleet", codec.FLEET_EVENTS, learn_of_vehicle, UNKNOWN_VEHICLE, VEHICLES
     )
 
 

@@ -57,13 +57,18 @@ class KnownVehicle:
     vin: str = ""
     plate: str = ""
     sold: bool = False
+    registered: bool = True
 
 
+UNKNOWN_VEHICLE = KnownVehicle(registered=False)
 UNKNOWN_TECHNICIAN = TechnicianFacts(known=False)
 NEW_TECHNICIAN = TechnicianFacts(known=True)
 
 
 def learn_of_vehicle(vehicle: KnownVehicle, event: FleetEvent) -> KnownVehicle:
+    """What was never heard to be registered stays unknown: a newer release may have said it."""
+    if not (vehicle.registered or isinstance(event, VehicleRegistered)):
+        return vehicle
     match event:
         case VehicleRegistered(vin, plate):
             return KnownVehicle(vin, plate)
