@@ -172,6 +172,7 @@ REPEATED = {
     "authorization": ("Authorization: Bearer x", "Authorization: Bearer y"),
     "transfer-encoding": ("Transfer-Encoding: chunked", "Transfer-Encoding: chunked"),
     "content-type": ("Content-Type: application/json", "content-type: text/plain"),
+    "content-encoding": ("Content-Encoding: gzip", "Content-Encoding: identity"),
     "idempotency-key": ("Idempotency-Key: a-key-of-mine", "Idempotency-Key: a-key-of-mine"),
 }
 

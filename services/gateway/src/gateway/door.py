@@ -23,6 +23,7 @@ STAND_ONCE = frozenset(
     {
         b"authorization",
         b"bayline-after",
+        b"content-encoding",
         b"content-length",
         b"content-type",
         b"host",
