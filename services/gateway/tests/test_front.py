@@ -334,6 +334,14 @@ async def test_a_problem_names_its_address_as_a_uri(call: Call) -> None:
     assert (answer.status, answer.json["instance"]) == (404, "/v1/%C3%83:x")
 
 
+@pytest.mark.parametrize("start", ["/v1/", "/"])
+async def test_a_refusal_does_not_send_a_long_address_back(call: Call, start: str) -> None:
+    answer = await call("GET", start + "x" * 20_000, token="")
+
+    assert answer.status in (401, 404)
+    assert len(answer.raw) < 2_000
+
+
 async def test_what_if_match_is_refused_with_is_declared(call: Call) -> None:
     document = (await call("GET", "/openapi.json")).json
 

@@ -39,6 +39,7 @@ UNREAD = {"BODY_INCOMPLETE", "BODY_TOO_LARGE", "BODY_TOO_SLOW"}
 """After these a body may still be coming, which nobody reads: the connection ends."""
 STALE = "STALE_VERSION"
 PATH = "/:@!$&'()*+,;="  # what stands in a path as it is (RFC 3986, 3.3)
+LONGEST_SHOWN = 500  # of a path: ours are shorter, and a stranger is not sent back what he sent
 
 STATUS: Mapping[type[DomainError], int] = {
     InvalidArgument: 400,
@@ -111,9 +112,8 @@ class Problems:
         return found or Entry(problem.reason, status, problem.message.capitalize(), "")
 
     def response(self, request: Request, problem: Problem) -> Response:
-        body = self.body(
-            problem, correlation_id=correlation_of(request), instance=quote(request.url.path, PATH)
-        )
+        instance = quote(_shown(request.url.path), PATH)
+        body = self.body(problem, correlation_id=correlation_of(request), instance=instance)
         if problem.reason == STALE and "if-match" in request.headers:
             body["status"] = 412
         wait = problem.facts.get("retry_after_seconds", RETRY_AFTER_SECONDS)
@@ -148,6 +148,10 @@ def correlation_of(request: Request) -> str:
     return str(request.scope.get("bayline.correlation_id", ""))
 
 
+def _shown(text: str) -> str:
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"
+
+
 def install(app: FastAPI, problems: Problems) -> None:
     """One handler for refusals, one for what routing refuses, one for bugs."""
 
@@ -161,7 +165,8 @@ def install(app: FastAPI, problems: Problems) -> None:
         assert isinstance(error, HTTPException)
         reason = ROUTING.get(error.status_code, "ROUTE_NOT_FOUND")
         kind = NotFound if error.status_code == 404 else InvalidArgument
-        message = f"{request.method} {request.url.path} is not part of this API"
+        asked = _shown(f"{request.method} {request.url.path}")
+        message = f"{asked} is not part of this API"
         response = problems.response(request, Problem(kind, reason, message, {}, ()))
         response.headers.update(error.headers or {})
         return response
