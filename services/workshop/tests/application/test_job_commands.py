@@ -14,6 +14,7 @@ from services.workshop.tests.application.people import (
     CHECKED_IN,
     DIAGNOSED,
     ESTIMATED,
+    PADS,
     STRANGER,
     TENANT,
     TRIAGED,
@@ -40,9 +41,17 @@ from workshop.domain.errors import (
     VehicleNotFound,
 )
 from workshop.domain.job import commands
-from workshop.domain.job.values import JobState, LineState
+from workshop.domain.job.values import JobState, LineState, PartNeed
+from workshop.domain.site import OpenSite
 from workshop.domain.tenant import SetApprovalLimits, SetReworkWindow
-from workshop.domain.values import ApprovalLimit, SiteId, TechnicianId, Timeslot, VehicleId
+from workshop.domain.values import (
+    ApprovalLimit,
+    SiteId,
+    TaxRates,
+    TechnicianId,
+    Timeslot,
+    VehicleId,
+)
 
 NOWHERE = SiteId("00000000-0000-7000-8000-0000000000ff")
 NO_TRUCK = VehicleId("00000000-0000-7000-8000-0000000000ff")
@@ -308,3 +317,32 @@ async def test_lines_an_earlier_job_deferred_come_back(workshop: Workshop) -> No
     ]
     versions = await workshop.fact_versions(later)
     assert versions[f"jobs/{earlier}"] == 7
+
+
+async def test_a_line_deferred_in_another_currency_comes_back_without_its_amounts(
+    workshop: Workshop,
+) -> None:
+    tokyo = SiteId(workshop.new_job())
+    opened = OpenSite("Tokyo", "TYO", "Asia/Tokyo", "JPY", 9500, TaxRates(0, 0, 0), (), ())
+    await workshop.sites.run(opened, tokyo, Person(), workshop.metadata())
+    everywhere = Person(sites=("", BERLIN, tokyo))
+    earlier, later = workshop.new_job(), workshop.new_job()
+    pads = replace(PADS, parts=(PartNeed("BRK", 2000, 4450),), fees_minor=500)
+    await workshop.after(
+        earlier,
+        workshop.request(),
+        TRIAGED,
+        CHECKED_IN,
+        DIAGNOSED,
+        commands.IssueEstimate((pads,)),
+        commands.DeferLines(1, (1,)),
+        commands.ReleaseVehicle(Distance(120_000_000)),
+    )
+    workshop.facts.deferred = [(earlier, 1)]
+
+    for command in (workshop.request(site=tokyo), TRIAGED):
+        await workshop.run(command, later, everywhere)
+    arrived = found_job((await workshop.run(CHECKED_IN, later, everywhere)).state)
+
+    assert arrived.lines[0].parts == (PartNeed("BRK", 2000, 0),)
+    assert arrived.lines[0].net_minor == 0

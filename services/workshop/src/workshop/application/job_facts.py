@@ -3,7 +3,7 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias, TypeVar
 
 from eventstore.decider import Facts
@@ -114,12 +114,15 @@ class JobFactsReader:
                 lines_of[deferring].add(line)
         jobs = [read_job(self.jobs, asked.tenant, deferring) for deferring in lines_of]
         read = dict(zip(lines_of, await asyncio.gather(*jobs), strict=True))
+        site = await read_site(self.sites, asked.tenant, job.site)
+        currency = site.value.currency if isinstance(site.value, Site) else ""
         deferred = [
             line
             for deferring, known in read.items()
-            for line in _deferred(deferring, known.value, lines_of[deferring])
+            for line in _deferred(deferring, known.value, lines_of[deferring], currency)
         ]
         versions = {f"jobs/{deferring}": known.version for deferring, known in read.items()}
+        versions[f"sites/{job.site}"] = site.version
         return Facts(CheckInFacts(tuple(deferred)), versions)
 
     async def estimate(self, _: commands.IssueEstimate, asked: Asked, job: Job) -> Facts[JobFacts]:
@@ -226,19 +229,26 @@ def highest_limit(
     return NO_LIMIT if NO_LIMIT in allowed else max(allowed, default=None)
 
 
-def _deferred(job_id: JobId, job: Job | NoJob, numbers: Collection[int]) -> list[DeferredLine]:
-    lines = job.lines if isinstance(job, Job) else ()
+def _deferred(
+    job_id: JobId, job: Job | NoJob, numbers: Collection[int], currency: str
+) -> list[DeferredLine]:
+    """Amounts are told in the currency they were said in; elsewhere the line is priced anew."""
+    if isinstance(job, NoJob):
+        return []
+    is_same = job.currency == currency
     return [
         DeferredLine(
             job_id,
             line.line,
             line.code,
             line.labour,
-            line.parts,
-            line.fees_minor,
+            line.parts
+            if is_same
+            else tuple(replace(part, unit_price_minor=0) for part in line.parts),
+            line.fees_minor if is_same else 0,
             line.certification,
         )
-        for line in lines
+        for line in job.lines
         if line.line in numbers and line.state is LineState.DEFERRED
     ]
 
