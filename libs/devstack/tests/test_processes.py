@@ -106,6 +106,8 @@ def test_a_process_that_ends_too_soon_is_named_with_its_last_words(tmp_path: Pat
         ("2026 [error    ] start_failed  error=no\n  more\n", "", "its last error: 2026 [error    ] start_failed  error=no"),
         ("Traceback:\n  File x\nImportError: no x\n", "exit code 1", "exit code 1; its last error: ImportError: no x"),
         ("2026 [1] PANIC:  No space left on device\n", "", "its last error: 2026 [1] PANIC:  No space left on device"),
+        ("2026 [warning  ] connection failed: FATAL:  starting up\n", "", "it wrote no error: killed from outside (kill -9, out of memory)?"),
+        ('{"level":"warning","event":"FATAL: starting up"}\n', "", "it wrote no error: killed from outside (kill -9, out of memory)?"),
         ("2026 [info     ] service_stopped\n", "", "it was asked to end"),
         ("2026 [error    ] task_died\n2026 [info  ] service_stopped\n", "", "its last error: 2026 [error    ] task_died"),
     ],

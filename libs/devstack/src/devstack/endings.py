@@ -15,12 +15,16 @@ ERROR = re.compile(
     r"|\b(?:ERROR|FATAL|PANIC)\b"  # Kafka, PostgreSQL
     r"|^[\w.]+(?:Error|Exception)\b"  # the end of a traceback
 )
+LESS = re.compile(  # ours, and no error, whoever's it quotes
+    r"\[(?:debug|info|warning)\s*\]"
+    r'|"level":"(?:debug|info|warning)"'
+)
 
 
 def ending(running: Running, log: Path) -> str:
     """In one line. An exit code is known of a child of whoever looked; the log speaks for others."""
     said = _written(running, log)
-    errors = [line for line in said if ERROR.search(line)]
+    errors = [line for line in said if ERROR.search(line) and not LESS.search(line)]
     if errors:
         wrote = f"its last error: {errors[-1].strip()}"
     elif said and any(map(ORDERLY.search, said[-3:])):
