@@ -14,6 +14,7 @@ from bayline.workshop.v1 import workshop_service_pb2 as workshop
 from devstack.tokens import ROLES as LOGIN_ROLES
 from runtime.validation import NUMBERS
 from tests.architecture.test_contract import SERVICES
+from transcoding.contract import bindings, required_numbers
 from transcoding.descriptors import field_rules, is_output_only
 from workshop.domain import bounds
 from workshop.domain.values import ROLES
@@ -122,3 +123,11 @@ def _roles(path: str) -> set[str]:
     text = files("bayline").joinpath(path.removeprefix("bayline/")).read_text()
     lists = re.findall(r"roles\.contains(?:Any)?\(([^)]*)\)", text)
     return {role for each in lists for role in re.findall(r'"([a-z_]+)"', each)}
+
+
+@pytest.mark.parametrize("verb", ["OpenSite", "SetLabourRate"])
+def test_the_price_of_labour_is_never_0_because_it_was_left_out(verb: str) -> None:
+    service = workshop.DESCRIPTOR.services_by_name["WorkshopService"]
+    [binding] = (each for each in bindings([service]) if each.method.name == verb)
+
+    assert [each.name for each in required_numbers(binding)] == ["labour_rate_minor"]

@@ -370,3 +370,19 @@ async def test_what_the_door_refuses_is_declared_at_every_operation(call: Call) 
     for reason in ("BODY_INCOMPLETE", "BODY_MISSING", "NAME_REPEATED"):
         assert reason in told("requestJob", "400")
     assert "BODY_MISSING" not in told("getJob", "400")
+
+
+@pytest.mark.parametrize("body", [{}, {"labourRateMinor": None}])
+async def test_a_number_that_is_required_is_not_taken_for_0(
+    call: Call, service: FakeHandler, issuer: Issuer, body: object
+) -> None:
+    site = "/v1/sites/0190a5d2-7c1e-7b3a-9f00-000000000001"
+    admin = issuer.token(roles=["admin"])
+
+    refused = await call("POST", f"{site}:setLabourRate", body, token=admin, idempotency_key=KEY)
+    zero = {"labourRateMinor": "0"}
+    taken = await call("POST", f"{site}:setLabourRate", zero, token=admin, idempotency_key=KEY)
+
+    told = [{"pointer": "/labourRateMinor", "detail": "is required"}]
+    assert (refused.status, refused.json["errors"]) == (422, told)
+    assert (taken.status, len(service.asked)) == (200, 1)

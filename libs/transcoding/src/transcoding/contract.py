@@ -118,6 +118,20 @@ def _binding(method: MethodDescriptor, rule: http_pb2.HttpRule, index: int) -> B
     return binding
 
 
+def required_numbers(binding: Binding) -> list[FieldDescriptor]:
+    """Of the body. One that is not said is 0 in the message: only the document shows it."""
+    return [each for each in body_fields(binding) if is_required(each) and _is_number(each)]
+
+
+def _is_number(field: FieldDescriptor) -> bool:
+    says_nothing = field.is_repeated or field.has_presence
+    return not says_nothing and field.cpp_type not in (
+        FieldDescriptor.CPPTYPE_STRING,
+        FieldDescriptor.CPPTYPE_ENUM,
+        FieldDescriptor.CPPTYPE_BOOL,
+    )
+
+
 def body_fields(binding: Binding) -> list[FieldDescriptor]:
     request = binding.method.input_type
     if binding.body != "*":

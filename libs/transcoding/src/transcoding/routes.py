@@ -3,7 +3,7 @@
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
 from functools import partial
@@ -25,7 +25,7 @@ from kernel.errors import DomainError, Violation
 from transcoding import headers as http
 from transcoding import streams
 from transcoding.bodies import BodyForm
-from transcoding.contract import Binding, bindings, needs_body
+from transcoding.contract import Binding, bindings, needs_body, required_numbers
 from transcoding.descriptors import Json, Reflected, method_rules
 from transcoding.encoding import encoder_of
 from transcoding.errors import (
@@ -136,6 +136,7 @@ class Endpoint:
         self._query = query_parser(binding.query_fields)
         self._takes_body = binding.verb not in ("GET", "DELETE")
         self._needs_body = needs_body(binding)
+        self._numbers = required_numbers(binding)
         self._is_read = binding.verb == "GET"
         self._is_command = method_rules(method).command
         self._has_etag = "etag" in method.input_type.fields_by_name
@@ -173,12 +174,19 @@ class Endpoint:
         body = self.binding.body
         if body == "*":
             self._fill(document, request, "", violations)
+            violations += self._unsaid(document)
         elif body:
             self._fill({body: document}, request, "", violations)
         else:
             self._fill_nothing(document, violations)
         if violations:
             raise InvalidBody("the body does not fit the schema", violations=violations)
+
+    def _unsaid(self, document: Json) -> Iterator[Violation]:
+        said = document if isinstance(document, dict) else {}
+        for field in self._numbers:
+            if said.get(field.json_name, said.get(field.name)) is None:
+                yield Violation(f"/{field.json_name}", "is required")
 
     def _fill_nothing(self, document: Json, violations: list[Violation]) -> None:
         if document != {}:
