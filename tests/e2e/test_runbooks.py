@@ -92,8 +92,7 @@ async def test_an_outage_is_ended(
 
     await _followed(name, whole_stack, words, tmp_path)
 
-    listed = await demo.api("acme", "admin").get("/v1/vehicles", query=plate)
-    assert [each["name"] for each in listed["vehicles"]] == [registered]
+    await eventually(lambda: _is_listed(demo, plate, registered), within=30)
 
 
 async def test_a_restore_is_followed_from_the_backup_to_the_last_consumer(
@@ -132,6 +131,11 @@ async def _registered(demo: Demo, plate: str) -> str:
     }
     admin = demo.api("acme", "admin")
     return str((await admin.post("/v1/vehicles", body, key=demo.key()))["name"])
+
+
+async def _is_listed(demo: Demo, plate: str, vehicle: str) -> bool:
+    listed = await demo.api("acme", "admin").get("/v1/vehicles", query=plate)
+    return [each["name"] for each in listed["vehicles"]] == [vehicle]
 
 
 @contextmanager
